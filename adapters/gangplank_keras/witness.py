@@ -1,0 +1,97 @@
+"""Sees how ``fit`` and ``evaluate`` are left, of which Keras tells no callback.
+
+Keras calls ``on_train_end`` when training has finished and nothing at all when it has not: an exception or Ctrl-C
+passes through ``fit`` unheard. So as long as a callback of ours is alive, these two methods of ``keras.Model`` are
+wrapped. The wrapper hands every argument on, returns what comes back, and lets every exception pass; the one thing it
+does is tell runs that began inside the call how it was left. When the last callback is gone, the original functions
+are back.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+Ending = Callable[[BaseException | None], None]
+"""Called with the exception with which the call was left, or None. It must not raise."""
+
+_METHODS = ("fit", "evaluate")
+_lock = threading.Lock()
+_watchers = 0
+_wrapped: dict[str, tuple[type, Callable[..., Any], Callable[..., Any]]] = {}
+_calls = threading.local()
+
+
+def watch(watcher: object) -> None:
+    """Wrap the methods for as long as ``watcher`` is alive."""
+    global _watchers  # noqa: PLW0603 - Keras has one Model class
+    with _lock:
+        if _watchers == 0:
+            _wrap()
+        _watchers += 1
+    weakref.finalize(watcher, _unwatch).atexit = False
+
+
+def began(method: str, ending: Ending) -> None:
+    """Have ``ending`` called when the innermost call of ``method`` on this thread is left; without one, never."""
+    stack = _stack(method)
+    if stack:
+        stack[-1].append(ending)
+
+
+def _unwatch() -> None:
+    global _watchers  # noqa: PLW0603
+    with _lock:
+        _watchers -= 1
+        if _watchers == 0:
+            _unwrap()
+
+
+def _wrap() -> None:
+    for name in _METHODS:
+        owner = next(base for base in keras.Model.__mro__ if name in vars(base))
+        original = vars(owner)[name]
+        wrapper = _witnessed(name, original)
+        setattr(owner, name, wrapper)
+        _wrapped[name] = (owner, original, wrapper)
+
+
+def _unwrap() -> None:
+    for name, (owner, original, wrapper) in _wrapped.items():
+        if vars(owner).get(name) is wrapper:  # else someone wrapped it after us, and ours stays, inert, inside
+            setattr(owner, name, original)
+    _wrapped.clear()
+
+
+def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def witnessed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        endings: list[Ending] = []
+        stack = _stack(name)
+        stack.append(endings)
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            _tell(endings, error)
+            raise
+        finally:
+            stack.pop()
+        _tell(endings, None)
+        return result
+
+    return witnessed
+
+
+def _tell(endings: list[Ending], error: BaseException | None) -> None:
+    for ending in endings:
+        ending(error)
+
+
+def _stack(method: str) -> list[list[Ending]]:
+    stacks: dict[str, list[list[Ending]]] = _calls.__dict__
+    return stacks.setdefault(method, [])

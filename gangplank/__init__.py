@@ -1,0 +1,89 @@
+"""Gangplank: observability for Keras models, on OpenTelemetry and Prometheus.
+
+Importing this package imports no ML framework, no OpenTelemetry SDK and no prometheus_client. Its names are loaded when
+they are first used; one that needs an extra which is not installed says which.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gangplank.errors import (
+    ConfigurationError,
+    ExportError,
+    GangplankError,
+    MissingDependencyError,
+    ServerStartError,
+)
+
+if TYPE_CHECKING:
+    from gangplank.drift import Drift
+    from gangplank.exporters.prometheus import PrometheusExporter
+    from gangplank.exporters.pushgateway import PushgatewayExporter
+    from gangplank.telemetry import Telemetry
+    from gangplank.weights import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+    from gangplank_keras import TelemetryCallback
+    from gangplank_keras.train_test_exporter import TrainTestExporter
+
+    __version__: str
+
+__all__ = [
+    "HISTOGRAM_WEIGHT_BUCKETS_0_3",
+    "HISTOGRAM_WEIGHT_BUCKETS_1_0",
+    "ConfigurationError",
+    "Drift",
+    "ExportError",
+    "GangplankError",
+    "MissingDependencyError",
+    "PrometheusExporter",
+    "PushgatewayExporter",
+    "ServerStartError",
+    "Telemetry",
+    "TelemetryCallback",
+    "TrainTestExporter",
+]
+
+# name -> the module that has it, the extra that brings what this module needs, and the packages that it needs.
+_HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
+    "Drift": ("gangplank.drift", None, ()),
+    "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights", "keras", ("numpy",)),
+    "HISTOGRAM_WEIGHT_BUCKETS_1_0": ("gangplank.weights", "keras", ("numpy",)),
+    "PrometheusExporter": ("gangplank.exporters.prometheus", "prometheus", ("prometheus_client",)),
+    "PushgatewayExporter": (
+        "gangplank.exporters.pushgateway",
+        "pushgateway",
+        ("prometheus_client", "requests"),
+    ),
+    "Telemetry": ("gangplank.telemetry", None, ()),
+    "TelemetryCallback": ("gangplank_keras", "keras", ("keras", "numpy")),
+    "TrainTestExporter": (
+        "gangplank_keras.train_test_exporter",
+        "keras,pushgateway",
+        ("keras", "numpy", "prometheus_client", "requests"),
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name == "__version__":
+        return import_module("gangplank.binding").package_version()
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, extra, needs = _HOMES[name]
+    try:
+        value = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        # Only the extra's own packages: that Keras misses its backend, say, must surface as it is.
+        if error.name not in needs:
+            raise
+        raise MissingDependencyError(
+            f"gangplank.{name} needs {error.name}, which is not installed: pip install 'gangplank[{extra}]'",
+            name=error.name,
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,284 @@
+"""Every metric that Gangplank emits, in one table.
+
+Instruments, exposition, reserved names, the metrics page of the documentation and its tests are made from
+:data:`CATALOGUE`. Names are OpenTelemetry instrument names, which carry neither unit nor ``_total``;
+:attr:`Metric.prometheus_name` is what Prometheus shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a metric measures, in Prometheus's terms where it has one."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    """Observations that accumulate, such as durations."""
+    SNAPSHOT = "snapshot"
+    """The distribution of values at one moment, such as weights: it is replaced, and its counts may fall."""
+
+
+class Phase(Enum):
+    """Which part of a model's life a metric belongs to; the value follows ``gangplank_`` in its name."""
+
+    TRAIN = "train"
+    TEST = "test"
+    EXPORT = "export"
+
+
+class Outcome(Enum):
+    """How a run ended."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        phase: Which part of a model's life it belongs to.
+        suffix: Its name behind ``gangplank_<phase>_``, without unit or ``_total``.
+        kind: What it measures.
+        description: One sentence; the HELP line and the OpenTelemetry description.
+        unit: ``"s"``, an annotation such as ``"{step}"``, or empty.
+        attributes: The attribute keys (labels) of every series.
+        bounds: Upper-inclusive bucket bounds of a histogram.
+        durable: It outlives a run: what the last run left at a gateway stands until a later run says otherwise.
+        predecessor: gangplank 0.5.0 had it; name, type and meaning are frozen.
+    """
+
+    phase: Phase
+    suffix: str
+    kind: Kind
+    description: str
+    unit: str = ""
+    attributes: tuple[str, ...] = ("model",)
+    bounds: tuple[float, ...] = ()
+    durable: bool = False
+    predecessor: bool = False
+
+    @property
+    def name(self) -> str:
+        """The OpenTelemetry instrument name."""
+        return f"gangplank_{self.phase.value}_{self.suffix}"
+
+    @property
+    def prometheus_name(self) -> str:
+        """The name in Prometheus: with ``_seconds`` and, for a counter, ``_total``."""
+        seconds = "_seconds" if self.unit == "s" else ""
+        total = "_total" if self.kind is Kind.COUNTER else ""
+        return self.name + seconds + total
+
+    @property
+    def prometheus_type(self) -> str:
+        """The TYPE in Prometheus's exposition."""
+        return "histogram" if self.kind is Kind.SNAPSHOT else self.kind.value
+
+
+STEP_DURATION_BOUNDS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+"""Seconds. A small model on one GPU takes about a millisecond a step, a large one some minutes."""
+
+
+def _runs(phase: Phase, what: str) -> tuple[Metric, ...]:
+    """Return the rows that training and evaluation share."""
+    return (
+        Metric(
+            phase,
+            "elapsed_time",
+            Kind.GAUGE,
+            f"Time since the {what} run began; fixed once it has ended.",
+            unit="s",
+            predecessor=True,
+        ),
+        Metric(
+            phase,
+            "model_parameters_count",
+            Kind.GAUGE,
+            "Trainable and non-trainable weights of the model.",
+            unit="{parameter}",
+            predecessor=True,
+        ),
+        Metric(
+            phase,
+            "model_weights",
+            Kind.SNAPSHOT,
+            "Distribution of the trainable weights at the end of the run; NaN is in no bucket.",
+            predecessor=True,
+        ),
+        Metric(
+            phase,
+            "outcome",
+            Kind.GAUGE,
+            f"1 for how the last {what} run ended, 0 for the other outcomes; all 0 while it runs.",
+            attributes=("model", "outcome"),
+        ),
+        Metric(
+            phase,
+            "last_success_timestamp",
+            Kind.GAUGE,
+            f"Unix time at which a {what} run last ended in success.",
+            unit="s",
+            durable=True,
+        ),
+        Metric(
+            phase,
+            "last_completion_timestamp",
+            Kind.GAUGE,
+            f"Unix time at which a {what} run last ended, whatever the outcome.",
+            unit="s",
+            durable=True,
+        ),
+        Metric(
+            phase,
+            "nonfinite",
+            Kind.COUNTER,
+            "NaN or infinite values seen in a metric; for model_weights, in the weights.",
+            unit="{value}",
+            attributes=("model", "metric"),
+        ),
+    )
+
+
+TRAINING = (
+    Metric(
+        Phase.TRAIN,
+        "epochs_count",
+        Kind.GAUGE,
+        "Completed epochs, those before initial_epoch included.",
+        unit="{epoch}",
+        predecessor=True,
+    ),
+    *_runs(Phase.TRAIN, "training"),
+    Metric(
+        Phase.TRAIN,
+        "learning_rate",
+        Kind.GAUGE,
+        "The optimizer's learning rate at the end of the last epoch.",
+    ),
+    Metric(Phase.TRAIN, "steps", Kind.COUNTER, "Optimizer steps (batches) taken.", unit="{step}"),
+    Metric(
+        Phase.TRAIN,
+        "step_duration",
+        Kind.HISTOGRAM,
+        "Time from the end of one training step to the end of the next, waiting for data included.",
+        unit="s",
+        bounds=STEP_DURATION_BOUNDS,
+    ),
+    Metric(
+        Phase.TRAIN,
+        "epoch_duration",
+        Kind.GAUGE,
+        "Time that the last epoch took, validation included.",
+        unit="s",
+    ),
+    Metric(
+        Phase.TRAIN,
+        "last_step_timestamp",
+        Kind.GAUGE,
+        "Unix time of the last training step: the heartbeat that a stall alert reads.",
+        unit="s",
+    ),
+    Metric(Phase.TRAIN, "running", Kind.GAUGE, "1 while the training run is on, 0 once it has ended."),
+    Metric(
+        Phase.TRAIN,
+        "info",
+        Kind.GAUGE,
+        "Always 1; its labels say what ran.",
+        attributes=("model", "keras", "backend", "gangplank", "python"),
+    ),
+)
+
+EVALUATION = _runs(Phase.TEST, "evaluation")
+
+EXPORT = (
+    Metric(
+        Phase.EXPORT,
+        "pushes",
+        Kind.COUNTER,
+        "Pushes to a Pushgateway, by result.",
+        unit="{push}",
+        attributes=("result",),
+    ),
+    Metric(
+        Phase.EXPORT,
+        "time",
+        Kind.COUNTER,
+        "Time spent in pushes, off the training thread unless asked otherwise.",
+        unit="s",
+        attributes=(),
+    ),
+    Metric(
+        Phase.EXPORT,
+        "last_success_timestamp",
+        Kind.GAUGE,
+        "Unix time of the last push that succeeded.",
+        unit="s",
+        attributes=(),
+    ),
+    Metric(
+        Phase.EXPORT,
+        "errors",
+        Kind.COUNTER,
+        "Errors inside telemetry that were kept from the program it watches.",
+        unit="{error}",
+        attributes=("error_type",),
+    ),
+)
+
+CATALOGUE: tuple[Metric, ...] = TRAINING + EVALUATION + EXPORT
+
+_BY_NAME = {(metric.phase, metric.suffix): metric for metric in CATALOGUE}
+
+
+def metric(phase: Phase, suffix: str) -> Metric:
+    """Return the catalogue's row of that phase and suffix.
+
+    Raises:
+        KeyError: the catalogue has no such row.
+    """
+    return _BY_NAME[phase, suffix]
+
+
+def find(phase: Phase, suffix: str) -> Metric | None:
+    """Return the catalogue's row of that phase and suffix, or None."""
+    return _BY_NAME.get((phase, suffix))
+
+
+def model_metric(phase: Phase, suffix: str) -> Metric:
+    """Return a row for one of the model's own metrics (loss, accuracy, ...).
+
+    Args:
+        phase: Training or evaluation.
+        suffix: The legal, unreserved name that :class:`gangplank.naming.Names` gave it.
+    """
+    return Metric(phase, suffix, Kind.GAUGE, f"The model's metric {suffix}, as last reported.", predecessor=True)
+
+
+def reserved_suffixes(phase: Phase) -> frozenset[str]:
+    """Return what a model's own metric may not be called in ``phase``, lower-case.
+
+    These are the names of the catalogue behind ``gangplank_<phase>_``, as OpenTelemetry and as Prometheus have
+    them, and the series into which histograms are taken apart.
+    """
+    prefix = f"gangplank_{phase.value}_"
+    names: set[str] = set()
+    for row in CATALOGUE:
+        if row.phase is not phase:
+            continue
+        names |= {row.name, row.prometheus_name}
+        if row.kind in (Kind.HISTOGRAM, Kind.SNAPSHOT):
+            names |= {
+                f"{base}_{part}" for base in (row.name, row.prometheus_name) for part in ("bucket", "count", "sum")
+            }
+    return frozenset(name.removeprefix(prefix) for name in names)

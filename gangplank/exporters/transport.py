@@ -1,0 +1,82 @@
+"""HTTP to a gateway, by requests, behind the seam that prometheus_client's push functions have: a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+
+from gangplank.errors import ExportError
+
+Headers = list[tuple[str, str]]
+Handler = Callable[[str, str, float | None, Headers, bytes], Callable[[], None]]
+"""prometheus_client's push handler: called with url, method, timeout, headers and data, it returns what sends them."""
+
+_SHOWN_OF_A_REPLY = 300
+_ACCEPTED = range(200, 300)
+
+
+class RefusedError(ExportError):
+    """The gateway answered, and did not accept what it was sent."""
+
+
+class SessionHandler:
+    """A push handler on one requests session: it keeps the connection and honours proxy settings.
+
+    Credentials in the address (``http://user:password@host``) go out as basic authentication and appear in no error.
+    """
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+
+    def __call__(
+        self, url: str, method: str, timeout: float | None, headers: Headers, data: bytes
+    ) -> Callable[[], None]:
+        """Return the function that sends the request.
+
+        Raises:
+            RefusedError: (from that function) the gateway answered with anything but success.
+            ExportError: (from that function) there was no answer.
+        """
+
+        def send() -> None:
+            try:
+                # Streamed, so that an endless reply is not read; a redirect would turn the PUT into a GET.
+                with self._session.request(
+                    method,
+                    url,
+                    data=data,
+                    headers=dict(headers),
+                    timeout=timeout,
+                    allow_redirects=False,
+                    stream=True,
+                ) as reply:
+                    if reply.status_code in _ACCEPTED:
+                        return
+                    said = reply.raw.read(_SHOWN_OF_A_REPLY, decode_content=True).decode(errors="replace").strip()
+                    raise RefusedError(f"{without_credentials(url)} answered {reply.status_code}: {said}")
+            except requests.RequestException as error:
+                raise ExportError(_redacted(str(error), url)) from None
+
+        return send
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+def without_credentials(url: str) -> str:
+    """Return ``url`` with user and password left out."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _redacted(message: str, url: str) -> str:
+    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
+    if not at:
+        return message
+    for secret in (userinfo, userinfo.partition(":")[2]):
+        if secret:
+            message = message.replace(secret, "***")
+    return message
