@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gangplank.catalogue import Kind, Metric, Outcome, Phase, find, metric, model_metric
@@ -32,12 +32,15 @@ class Run:
         telemetry: Where to report.
         phase: Training or evaluation.
         model: The model's name.
+        only: Which of the model's own metrics to export, by the framework's names; all, if None. The loss is watched
+            for divergence even if it is not exported.
     """
 
-    def __init__(self, telemetry: Telemetry, phase: Phase, model: str) -> None:
+    def __init__(self, telemetry: Telemetry, phase: Phase, model: str, *, only: Container[str] | None = None) -> None:
         self.telemetry = telemetry
         self.phase = phase
         self.model = model
+        self._only = only
         self._lock = threading.Lock()
         self._ended = False
         self._diverged = False
@@ -72,17 +75,17 @@ class Run:
         Args:
             values: What the framework calls each metric, and its value.
         """
-        values = list(values)
+        values = [(key, value) for key, value in values if key == _LOSS or self._exports(key)]
         names = self.telemetry.names(self.phase, self.model).give(key for key, _ in values)
         for key, value in values:
-            suffix = names[key]
-            row = find(self.phase, suffix) or model_metric(self.phase, suffix)
-            self.telemetry.state.gauge(row, model=self.model).set(value)
             finite = math.isfinite(value)
             if not finite:
-                self._count_nonfinite(suffix, 1)
+                self._count_nonfinite(names[key], 1)
             if key == _LOSS:
                 self._diverged = not finite
+            if self._exports(key):
+                row = find(self.phase, names[key]) or model_metric(self.phase, names[key])
+                self.telemetry.state.gauge(row, model=self.model).set(value)
 
     def weights(self, summary: WeightSummary) -> None:
         """Report the distribution of the trainable weights; one that is not finite means that the run diverged."""
@@ -110,6 +113,9 @@ class Run:
             self._ended = True
         self._take_back()
         self._settle(self._outcome(error))
+
+    def _exports(self, key: str) -> bool:
+        return self._only is None or key in self._only
 
     def _settle(self, outcome: Outcome) -> None:
         now = self.telemetry.clock.time()
@@ -160,10 +166,11 @@ class TrainingRun(Run):
     Args:
         telemetry: Where to report.
         model: The model's name.
+        only: As for :class:`Run`.
     """
 
-    def __init__(self, telemetry: Telemetry, model: str) -> None:
-        super().__init__(telemetry, Phase.TRAIN, model)
+    def __init__(self, telemetry: Telemetry, model: str, *, only: Container[str] | None = None) -> None:
+        super().__init__(telemetry, Phase.TRAIN, model, only=only)
         state = telemetry.state
         self._running = self._gauge("running")
         self._running.set(1)

@@ -8,8 +8,10 @@ to listeners, as OpenTelemetry cannot take it any other way.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -191,6 +193,25 @@ class Snapshot(_Series):
         return self._current
 
 
+_states: weakref.WeakSet[State] = weakref.WeakSet()
+_forking: list[State] = []
+
+
+def _before_fork() -> None:
+    # A lock that another thread holds at the moment of a fork stays locked in the child for ever.
+    _forking.extend(_states)
+    for state in _forking:
+        state.lock.acquire()
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop().lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
 _KINDS: dict[Kind, type[_Series]] = {
     Kind.GAUGE: Gauge,
     Kind.COUNTER: Counter,
@@ -215,6 +236,7 @@ class State:
         self._families: dict[Metric, dict[Labels, _Series]] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._version = 0
+        _states.add(self)
 
     @property
     def version(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -22,8 +21,7 @@ class Trouble:
     def __init__(self, logger: logging.Logger, count: Callable[[BaseException], None] | None = None) -> None:
         self._logger = logger
         self._count = count
-        self._seen: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], object] = {}
 
     def report(self, doing: str, error: BaseException, *, detail: bool = False) -> None:
         """Count ``error``, and log it unless its cause was logged before.
@@ -46,11 +44,9 @@ class Trouble:
 
     def is_new(self, doing: str, cause: str) -> bool:
         """Whether this cause is seen for the first time; it no longer is afterwards."""
-        with self._lock:
-            if (doing, cause) in self._seen:
-                return False
-            self._seen.add((doing, cause))
-            return True
+        mark = object()
+        # Atomic without a lock, which a fork could leave locked for ever in the child.
+        return self._seen.setdefault((doing, cause), mark) is mark
 
     @contextmanager
     def contained(self, doing: str) -> Generator[None, None, None]:

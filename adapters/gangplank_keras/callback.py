@@ -101,10 +101,11 @@ class TelemetryCallback(keras.callbacks.Callback):
         run = self._training
         if run is None:
             return
-        with self.telemetry.trouble.contained("report an epoch"):
+        with self.telemetry.trouble.contained("read the model"):
             self._report_model(run, self._trained_model)
             self._report_learning_rate(run)
-            run.end_epoch(epoch + 1, self._chosen(logs))
+        with self.telemetry.trouble.contained("report an epoch"):
+            run.end_epoch(epoch + 1, readings.numbers(logs))
         self.telemetry.notify()
 
     def on_train_end(self, logs: Logs = None) -> None:  # noqa: ARG002
@@ -125,9 +126,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         if is_validation:
             return
         with self.telemetry.trouble.contained("begin an evaluation"):
-            self._start()
-            self._evaluation = Run(self.telemetry, Phase.TEST, readings.model_name(self.model))
-            witness.began("evaluate", self._leave_evaluation_unless_ended)
+            self._begin_evaluation()
 
     def on_test_end(self, logs: Logs = None) -> None:
         """Report and end the evaluation."""
@@ -136,7 +135,7 @@ class TelemetryCallback(keras.callbacks.Callback):
             return
         with self.telemetry.trouble.contained("report an evaluation"):
             self._report_model(run, self.model)
-            run.metrics(self._chosen(logs))
+            run.metrics(readings.numbers(logs))
             self._report_weights(run, self.model)
         self._leave_evaluation(None)
         self.telemetry.notify()
@@ -145,13 +144,23 @@ class TelemetryCallback(keras.callbacks.Callback):
         """Note that this attachment was for a prediction."""
         self._just_attached = False
 
+    def begin_late(self, method: str, model: Any) -> None:  # noqa: ANN401
+        """Begin the run of a ``fit`` or ``evaluate`` that failed before Keras called any hook."""
+        with self.telemetry.trouble.contained(f"begin a run that failed in {method}"):
+            self.set_model(model)
+            if method == "fit":
+                self._begin_training()
+            else:
+                self._just_attached = False
+                self._begin_evaluation()
+
     def _begin_training(self) -> None:
         self._just_attached = False
         self._start()
         if self._training is not None:
             self._training.end(SystemExit())  # left without a word: its fit was none of keras.Model's
         self._trained_model = self.model
-        run = TrainingRun(self.telemetry, readings.model_name(self._trained_model))
+        run = TrainingRun(self.telemetry, readings.model_name(self._trained_model), only=self._wanted)
         self._training = run
         run.info(
             keras=keras.__version__,
@@ -162,6 +171,11 @@ class TelemetryCallback(keras.callbacks.Callback):
         self._report_model(run, self._trained_model)
         self._report_learning_rate(run)
         witness.began("fit", self._leave_training_unless_ended)
+
+    def _begin_evaluation(self) -> None:
+        self._start()
+        self._evaluation = Run(self.telemetry, Phase.TEST, readings.model_name(self.model), only=self._wanted)
+        witness.began("evaluate", self._leave_evaluation_unless_ended)
 
     def _start(self) -> None:
         with self.telemetry.trouble.contained("start an exporter"):
@@ -201,10 +215,6 @@ class TelemetryCallback(keras.callbacks.Callback):
         # Counted and logged by the exit. The user's own exception is on its way, and goes first.
         with contextlib.suppress(ExportError):
             self.telemetry.notify()
-
-    def _chosen(self, logs: Logs) -> list[tuple[str, float]]:
-        values = readings.numbers(logs)
-        return values if self._wanted is None else [(key, value) for key, value in values if key in self._wanted]
 
     def _report_model(self, run: Run, model: Any) -> None:  # noqa: ANN401
         count = readings.parameter_count(model)

@@ -48,14 +48,14 @@ def learning_rate(model: Any) -> float | None:  # noqa: ANN401
 
 def running_loss(model: Any) -> float | None:  # noqa: ANN401
     """Return the loss as it stands in the middle of an epoch, or None if there is none."""
-    results = dict(numbers(model.get_metrics_result()))
-    return results.get("loss")
+    trackers = [tracker for tracker in model.metrics if tracker.name == "loss"]
+    return _number(trackers[0].result()) if trackers else None
 
 
 def trainable_weights(model: Any) -> Iterator[npt.NDArray[Any]]:  # noqa: ANN401
-    """Yield the trainable weights, one array a variable, in place where the backend's memory can be read."""
+    """Yield the trainable weights, one array a variable."""
     for variable in model.trainable_variables:
-        yield np.asarray(keras.ops.convert_to_numpy(variable))
+        yield _array(variable)
 
 
 def _flat(prefix: str, logs: Mapping[Any, Any]) -> Iterator[tuple[str, float | None]]:
@@ -78,10 +78,16 @@ def _number(value: Any) -> float | None:  # noqa: ANN401
         shape = getattr(value, "shape", None)
         if shape is None or math.prod(shape) != 1:
             return None
-        return float(np.asarray(keras.ops.convert_to_numpy(value)).reshape(()))
+        return float(_array(value).reshape(()))
     except (
         TypeError,
         ValueError,
         OverflowError,
     ):  # strings in an array, an integer beyond float, a ragged shape
         return None
+
+
+def _array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    # A Variable's tensor: NumPy warns of the Variable's own conversion on JAX.
+    tensor = value.value if isinstance(value, keras.Variable) else value
+    return np.asarray(keras.ops.convert_to_numpy(tensor))

@@ -10,6 +10,7 @@ are back.
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import weakref
 from collections.abc import Callable
@@ -77,6 +78,8 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
+            if not endings:
+                _begin_late(name, original, args, kwargs)
             _tell(endings, error)
             raise
         finally:
@@ -87,8 +90,19 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return witnessed
 
 
+def _begin_late(name: str, original: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """Have our callbacks begin a run that failed before Keras told them of it: in preparing the data, say."""
+    given = inspect.signature(original).bind_partial(*args, **kwargs).arguments
+    callbacks = given.get("callbacks")
+    # Validation inside fit is called with the CallbackList that fit made, and is no run of its own.
+    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        begin = getattr(callback, "begin_late", None)
+        if begin is not None:
+            begin(name, given["self"])
+
+
 def _tell(endings: list[Ending], error: BaseException | None) -> None:
-    for ending in endings:
+    for ending in tuple(endings):
         ending(error)
 
 

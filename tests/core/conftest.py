@@ -1,0 +1,47 @@
+"""What the core's tests share: scripts in a process of their own, a gateway, a clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gangplank.testing import FakeGateway, ManualClock
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def script() -> Script:
+    """A function that runs Python source in a fresh interpreter and returns how it ended."""
+
+    def run(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(source), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+@pytest.fixture
+def fake_gateway() -> Iterator[FakeGateway]:
+    """A gateway that answers as it is told."""
+    with FakeGateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until it is moved."""
+    return ManualClock()
+
+
+@pytest.fixture
+def quick_switching() -> Iterator[None]:
+    """Threads that take turns as often as they can, so that races are run, not waited for."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

@@ -1,0 +1,85 @@
+"""Several states as one: counts are added, and of the rest the later state's word stands."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gangplank.catalogue import Metric, Phase, metric, model_metric
+from gangplank.distribution import Distribution
+from gangplank.state import Labels, State, merge
+
+LOSS = model_metric(Phase.TRAIN, "loss")
+STEPS = metric(Phase.TRAIN, "steps")
+DURATION = metric(Phase.TRAIN, "step_duration")
+WEIGHTS = metric(Phase.TRAIN, "model_weights")
+A: Labels = (("model", "a"),)
+B: Labels = (("model", "b"),)
+
+
+@pytest.fixture
+def states() -> tuple[State, State]:
+    """An older state and a later one."""
+    return State(), State()
+
+
+def merged(*states: State, only: Metric | None = None) -> dict[Metric, dict[Labels, float | Distribution]]:
+    """Return what the states show together."""
+    return {
+        family.metric: {point.labels: point.value for point in family.points} for family in merge(states, only=only)
+    }
+
+
+def test_counters_are_added(states: tuple[State, State]) -> None:
+    """Steps of two trainings of a model are its steps."""
+    states[0].counter(STEPS, model="a").add(2)
+    states[1].counter(STEPS, model="a").add(3)
+    states[1].counter(STEPS, model="b").add(4)
+    assert merged(*states) == {STEPS: {A: 5, B: 4}}
+
+
+def test_of_a_gauge_the_later_value_stands(states: tuple[State, State]) -> None:
+    """Whichever was written last: the order is the states'."""
+    states[1].gauge(LOSS, model="a").set(0.25)
+    states[0].gauge(LOSS, model="a").set(0.5)
+    states[0].gauge(LOSS, model="b").set(0.75)
+    assert merged(*states) == {LOSS: {A: 0.25, B: 0.75}}
+
+
+def test_a_later_gauge_that_was_taken_away_is_not_filled_from_before(states: tuple[State, State]) -> None:
+    """A second callback's loss is NaN: the first callback's last good one must not show in its place."""
+    states[0].gauge(LOSS, model="a").set(0.5)
+    states[1].gauge(LOSS, model="a").set(math.nan)
+    assert merged(*states) == {}
+
+
+def test_histograms_are_added_bucket_by_bucket(states: tuple[State, State]) -> None:
+    """Durations of two trainings are the model's durations."""
+    states[0].histogram(DURATION, model="a").observe(0.5, 2)
+    states[1].histogram(DURATION, model="a").observe(0.0007)
+    assert merged(*states) == {DURATION: {A: Distribution(DURATION.bounds, (*[1] * 8, *[3] * 9), 1.0007)}}
+
+
+def test_of_a_snapshot_the_later_one_stands(states: tuple[State, State]) -> None:
+    """A model has one set of weights; they are not added."""
+    states[0].snapshot(WEIGHTS, model="a").set(Distribution((0.0,), (1, 2), 0.5))
+    states[1].snapshot(WEIGHTS, model="a").set(Distribution((1.0,), (3, 3), 0.25))
+    assert merged(*states) == {WEIGHTS: {A: Distribution((1.0,), (3, 3), 0.25)}}
+
+
+def test_one_metric_can_be_read_alone(states: tuple[State, State]) -> None:
+    """As an observable callback does."""
+    for state in states:
+        state.counter(STEPS, model="a").add(1)
+        state.gauge(LOSS, model="a").set(1.0)
+    assert merged(*states, only=STEPS) == {STEPS: {A: 2}}
+
+
+def test_merging_changes_no_state(states: tuple[State, State]) -> None:
+    """A second scrape shows the same."""
+    for state in states:
+        state.counter(STEPS, model="a").add(1)
+        state.histogram(DURATION, model="a").observe(0.5)
+    assert merged(*states) == merged(*states)
+    assert merged() == {}

@@ -1,0 +1,196 @@
+"""OpenTelemetry's own readers and exporters as exits, in a provider that is ours to end."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from prometheus_client import CollectorRegistry, generate_latest
+
+from gangplank import ExportError, Telemetry
+from gangplank.catalogue import Phase, model_metric
+
+LOSS = model_metric(Phase.TRAIN, "loss")
+
+
+class Endpoint(MetricExporter):
+    """An exporter whose endpoint answers as it is told, and only while it is not held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: MetricExportResult | Exception = MetricExportResult.SUCCESS
+        self.held = threading.Event()
+        self.held.set()
+        self.exports = 0
+        self.ended = threading.Event()
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Take the data."""
+        self.held.wait()
+        self.exports += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Hold nothing back."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Note it."""
+        self.ended.set()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """An endpoint, let go of at the end."""
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.held.set()
+
+
+def names(reader: InMemoryMetricReader) -> set[str]:
+    """Collect, and return the names of the metrics."""
+    data = reader.get_metrics_data()
+    return {
+        found.name
+        for resource in (data.resource_metrics if data else [])
+        for scope in resource.scope_metrics
+        for found in scope.metrics
+    }
+
+
+def test_an_exporter_is_exported_to_at_the_end() -> None:
+    """Whatever the interval, what was true last is exported before the program goes on."""
+    out = io.StringIO()
+    with Telemetry(exporters=[ConsoleMetricExporter(out)]) as telemetry:
+        telemetry.state.gauge(LOSS, model="a").set(0.5)
+    data = json.loads(out.getvalue())
+    [found] = data["resource_metrics"][0]["scope_metrics"][0]["metrics"]
+    assert found["name"] == "gangplank_train_loss"
+    [point] = found["data"]["data_points"]
+    assert (point["attributes"], point["value"]) == ({"model": "a"}, 0.5)
+
+
+def test_a_reader_reads_until_the_telemetry_is_closed() -> None:
+    """Its provider is ours: it is shut down, and with it the reader."""
+    reader = InMemoryMetricReader()
+    with Telemetry(exporters=[reader]) as telemetry:
+        telemetry.state.gauge(LOSS, model="a").set(0.5)
+        assert names(reader) == {"gangplank_train_loss"}
+    out = io.StringIO()
+    periodic = PeriodicExportingMetricReader(ConsoleMetricExporter(out))
+    with Telemetry(exporters=[periodic]) as telemetry:
+        telemetry.state.gauge(LOSS, model="a").set(0.5)
+    assert out.getvalue().count("gangplank_train_loss") == 1
+    assert "OtelPeriodicExportingMetricReader" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_provider_given_beside_is_joined_too_and_not_ended() -> None:
+    """What is not ours goes on to show the final values."""
+    theirs, own = InMemoryMetricReader(), InMemoryMetricReader()
+    provider = MeterProvider([theirs], shutdown_on_exit=False)
+    with Telemetry(exporters=[own], meter_provider=provider) as telemetry:
+        telemetry.state.gauge(LOSS, model="a").set(0.5)
+        assert names(own) == {"gangplank_train_loss"}
+    assert names(theirs) == {"gangplank_train_loss"}
+    provider.shutdown()
+
+
+def test_flush_exports_now(endpoint: Endpoint) -> None:
+    """Without waiting for the interval."""
+    with Telemetry(exporters=[endpoint]) as telemetry:
+        telemetry.state.gauge(LOSS, model="a").set(0.5)
+        telemetry.flush()
+        assert endpoint.exports == 1
+    assert endpoint.exports == 2
+    assert endpoint.ended.is_set()
+
+
+@pytest.mark.parametrize("answer", [MetricExportResult.FAILURE, ValueError("refused")])
+def test_flush_says_that_an_export_failed(endpoint: Endpoint, answer: MetricExportResult | Exception) -> None:
+    """Whoever asked for delivery learns that there was none."""
+    endpoint.answer = answer
+    with Telemetry(exporters=[endpoint]) as telemetry:
+        telemetry.state.gauge(LOSS, model="a").set(0.5)
+        with pytest.raises(ExportError):
+            telemetry.flush()
+
+
+def test_flush_says_that_a_reader_failed() -> None:
+    """With an ExportError, not with whatever the SDK makes of it."""
+
+    class Broken(InMemoryMetricReader):
+        def force_flush(self, timeout_millis: float = 10_000) -> bool:
+            raise ValueError("broken")
+
+    with Telemetry(exporters=[Broken()]) as telemetry, pytest.raises(ExportError, match="broken"):
+        telemetry.flush()
+
+
+def test_flush_is_bounded(endpoint: Endpoint) -> None:
+    """The SDK hands its time limit to the exporter, and waits for ever if that does not hold it."""
+    caught: list[BaseException] = []
+    endpoint.held.clear()
+    telemetry = Telemetry(exporters=[endpoint])
+    telemetry.start()
+    telemetry.state.gauge(LOSS, model="a").set(0.5)
+
+    def flush() -> None:
+        try:
+            telemetry.flush(timeout=0.2)
+        except ExportError as error:
+            caught.append(error)
+
+    flushing = threading.Thread(target=flush, daemon=True)
+    flushing.start()
+    flushing.join(5)
+    was_bounded = not flushing.is_alive()
+    endpoint.held.set()
+    flushing.join()
+    telemetry.close()
+    assert was_bounded
+    assert len(caught) == 1
+
+
+def test_close_is_bounded(endpoint: Endpoint) -> None:
+    """An endpoint that hangs does not hold up the end of a program."""
+    endpoint.held.clear()
+    telemetry = Telemetry(exporters=[endpoint])
+    telemetry.start()
+    telemetry.state.gauge(LOSS, model="a").set(0.5)
+    began = time.monotonic()
+    telemetry.close(timeout=0.2)
+    assert time.monotonic() - began < 10
+    assert endpoint.exports == 0
+    endpoint.held.set()
+    assert endpoint.ended.wait(10)
+
+
+def test_flush_does_not_make_a_scrape_repeat_itself() -> None:
+    """A flushed PrometheusMetricReader would print every family once a flush, old values first."""
+    registry = CollectorRegistry()
+    reader = PrometheusMetricReader(registry=registry)
+    with Telemetry(exporters=[reader]) as telemetry:
+        loss = telemetry.state.gauge(LOSS, model="a")
+        for value in (0.5, 0.25):
+            loss.set(value)
+            telemetry.flush()
+        text = generate_latest(registry).decode()
+    assert text.count("# TYPE gangplank_train_loss gauge") == 1
+    assert " 0.25\n" in text

@@ -1,0 +1,189 @@
+"""Weights: counts that are exact for every dtype, in little memory."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+from gangplank.weights import WeightSummary, summarize
+
+DTYPES: list[Any] = [np.float16, np.float32, np.float64, ml_dtypes.bfloat16, np.int8]
+
+# Numbers whose nearest float16, bfloat16 or float32 lies above or below them, and what lies beyond these types.
+AWKWARD = [0.1, -0.1, 0.3, -0.3, 1 / 3, 0.7, 5e-324, -5e-324, 1e-46, 6e-8, 70000.0, -70000.0, 3.5e38, -3.5e38, 1e300]
+ROUNDED = [float(np.asarray(number).astype(dtype)) for number in AWKWARD[:6] for dtype in DTYPES[:4]]
+FINITE = st.one_of(
+    st.sampled_from(AWKWARD + ROUNDED),
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5]),
+    st.integers(-3, 3).map(lambda steps: steps / 10),
+    st.floats(-1e300, 1e300),  # so that no order of summing overflows
+    st.floats(-1.0, 1.0, width=16),
+)
+VALUES = st.one_of(FINITE, st.sampled_from([math.nan, math.inf, -math.inf]))
+BOUNDS = st.lists(FINITE | st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=12).map(
+    lambda bounds: tuple(sorted({bound + 0.0 for bound in bounds}))
+)
+
+
+def array_of(values: list[float], dtype: Any) -> npt.NDArray[Any]:
+    """Return the values in ``dtype``, rounded as they must be; what int8 cannot hold becomes 0."""
+    exact = np.asarray(values, dtype=np.float64)
+    if dtype is np.int8:
+        return np.where(np.abs(exact) <= 127, exact, 0).astype(np.int8)
+    with np.errstate(over="ignore"):
+        return exact.astype(dtype)
+
+
+def reference(arrays: list[npt.NDArray[Any]], bounds: tuple[float, ...]) -> tuple[tuple[int, ...], float, int]:
+    """Count one value at a time, as a real number."""
+    values = [float(value) for array in arrays for value in array.reshape(-1)]
+    numbers = [value for value in values if not math.isnan(value)]
+    counts = (*(sum(value <= bound for value in numbers) for bound in bounds), len(numbers))
+    return counts, sum(numbers), sum(not math.isfinite(value) for value in values)
+
+
+def assert_matches(summary: WeightSummary, arrays: list[npt.NDArray[Any]], bounds: tuple[float, ...]) -> None:
+    """Compare with the reference: counts exactly, the sum as well as the order of summing allows."""
+    counts, total, nonfinite = reference(arrays, bounds)
+    assert summary.distribution.bounds == bounds
+    assert summary.distribution.cumulative == counts
+    assert summary.nonfinite == nonfinite
+    magnitude = sum(abs(float(value)) for array in arrays for value in array.reshape(-1) if math.isfinite(float(value)))
+    assert summary.distribution.sum == pytest.approx(total, rel=1e-12, abs=1e-12 * magnitude, nan_ok=True)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.lists(VALUES, max_size=20), st.sampled_from(DTYPES)), max_size=4), BOUNDS)
+def test_counts_are_those_of_real_numbers(parts: list[tuple[list[float], Any]], bounds: tuple[float, ...]) -> None:
+    """For any values in any dtypes and any bounds, a value is in a bucket if and only if it is at or below the bound."""
+    arrays = [array_of(values, dtype) for values, dtype in parts]
+    assert_matches(summarize(arrays, bounds), arrays, bounds)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:4])
+@pytest.mark.parametrize("number", AWKWARD[:6])
+def test_a_tie_with_what_a_bound_rounds_to_is_decided_exactly(dtype: Any, number: float) -> None:
+    """float32(0.1) is above 0.1 and not in its bucket; what is below is."""
+    value = np.asarray([number]).astype(dtype)
+    below = np.nextafter(value, dtype(-np.inf))
+    above = np.nextafter(value, dtype(np.inf))
+    summary = summarize([below, value, above], (number,))
+    assert summary.distribution.cumulative == (1 + (float(value[0]) <= number), 3)
+
+
+@pytest.mark.parametrize("buckets", [HISTOGRAM_WEIGHT_BUCKETS_1_0, HISTOGRAM_WEIGHT_BUCKETS_0_3])
+@pytest.mark.parametrize("dtype", DTYPES[:4])
+def test_the_ready_made_bounds_hold_their_own_values(buckets: list[float], dtype: Any) -> None:
+    """Weights right on the bounds are counted as the rounding of their dtype has them."""
+    bounds = tuple(buckets)
+    array = np.asarray(buckets).astype(dtype)
+    assert_matches(summarize([array], bounds), [array], bounds)
+
+
+def test_the_ready_made_bounds_are_the_predecessors() -> None:
+    """Recording rules name these le labels."""
+    assert [
+        *(-1.0, -0.9, -0.8, -0.7, -0.6, -0.5, -0.4, -0.3, -0.2, -0.1),
+        *(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    ] == HISTOGRAM_WEIGHT_BUCKETS_1_0
+    assert [
+        *(-0.3, -0.25, -0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3),
+    ] == HISTOGRAM_WEIGHT_BUCKETS_0_3
+
+
+def test_a_model_without_weights_has_an_empty_distribution() -> None:
+    """No arrays, or arrays with nothing in them."""
+    for arrays in ([], [np.zeros(0, np.float32)], [np.zeros((3, 0, 2))]):
+        summary = summarize(arrays, (0.0,))
+        assert (summary.distribution.cumulative, summary.distribution.sum, summary.nonfinite) == ((0, 0), 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(24, dtype=np.float32).reshape(4, 6).T,
+        np.arange(24, dtype=np.float32).reshape(4, 6)[::2, ::-3],
+        np.asarray(3.5),
+        np.broadcast_to(np.float32(2.0), (3, 3)),
+    ],
+)
+def test_arrays_of_any_layout_are_read_whole(array: npt.NDArray[Any]) -> None:
+    """Transposed, sliced, scalar, broadcast."""
+    assert_matches(summarize([array], (2.0, 10.0)), [array], (2.0, 10.0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arrays_longer_than_a_piece_are_read_whole(dtype: Any) -> None:
+    """The last value counts like the first, NaN included where the dtype has it."""
+    array = np.zeros(300_001).astype(dtype)
+    array[0] = 1
+    array[-1] = 1 if dtype is np.int8 else np.nan
+    numbers = 300_001 - (dtype is not np.int8)
+    summary = summarize([array, array], (0.0, 2.0))
+    assert summary.distribution.cumulative == (2 * 299_999, 2 * numbers, 2 * numbers)
+    assert summary.distribution.sum == 2 * (2 if dtype is np.int8 else 1)
+    assert summary.nonfinite == (0 if dtype is np.int8 else 2)
+
+
+def test_the_sum_is_taken_in_double_precision() -> None:
+    """A sum in float32 would stop growing at 2**24, one in float16 overflow at 65504."""
+    assert summarize([np.ones(20_000_000, np.int8)], (0.0,)).distribution.sum == 20_000_000
+    assert summarize([np.full(200_000, 2.0, np.float16)], (0.0,)).distribution.sum == 400_000
+    assert summarize([np.asarray([2**24, 1, 1], np.float32)], (0.0,)).distribution.sum == 2**24 + 2
+
+
+@pytest.mark.parametrize(
+    ("values", "counts", "total"),
+    [
+        ([math.nan, 0.5], (0, 1), 0.5),
+        ([-math.inf, 0.5], (1, 2), -math.inf),
+        ([math.inf, 0.5], (0, 2), math.inf),
+        ([math.inf, -math.inf], (1, 2), math.nan),
+    ],
+)
+def test_what_is_not_finite_is_counted_as_such(values: list[float], counts: tuple[int, ...], total: float) -> None:
+    """NaN is in no bucket; infinities are in the outermost and in the sum."""
+    summary = summarize([np.asarray(values, np.float32)], (0.0,))
+    assert summary.distribution.cumulative == counts
+    assert summary.distribution.sum == pytest.approx(total, nan_ok=True)
+    assert summary.nonfinite == sum(not math.isfinite(value) for value in values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_numbers_cause_no_warning(dtype: Any) -> None:
+    """Where warnings are errors, the last bound or weight that a dtype can hold must not end in one."""
+    largest = float(np.finfo(dtype).max)
+    summary = summarize([np.asarray([-largest, largest, largest], dtype)], (-largest, largest))
+    assert summary.distribution.cumulative == (1, 3, 3)
+    summary = summarize([np.asarray([largest, largest], np.float64)], (0.0,))
+    assert summary.distribution.sum == 2 * largest
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_the_extra_memory_does_not_grow_with_the_model(dtype: Any) -> None:
+    """20 MB of weights are read in pieces, not copied."""
+    array = np.zeros(20_000_000 // np.dtype(dtype).itemsize, dtype)
+    tracemalloc.start()
+    try:
+        summarize([array], tuple(HISTOGRAM_WEIGHT_BUCKETS_1_0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+def test_the_arrays_are_left_as_they_are() -> None:
+    """Reading weights changes none."""
+    array = np.asarray([0.5, math.nan, -0.5], np.float32)
+    array.flags.writeable = False
+    summarize([array], (0.0,))
+    np.testing.assert_array_equal(array, np.asarray([0.5, math.nan, -0.5], np.float32))

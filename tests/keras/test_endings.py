@@ -1,0 +1,226 @@
+"""How a run is seen to end: finished, failed, interrupted, diverged."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import keras
+import numpy as np
+import pytest
+from keras_suite import At, data, raising, regression
+
+from gangplank import Telemetry, TelemetryCallback
+from gangplank.testing import InMemoryExporter
+from gangplank_keras import witness
+
+
+def _outcome(exporter: InMemoryExporter) -> set[str]:
+    return {labels["outcome"] for labels, value in exporter.series("gangplank_train_outcome") if value == 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        (ValueError, "failed"),
+        (KeyboardInterrupt, "interrupted"),
+        (SystemExit, "interrupted"),
+    ],
+)
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_end", "on_epoch_end", "on_train_end"])
+def test_an_exception_is_seen_and_passes_unchanged(
+    telemetry: Telemetry, exporter: InMemoryExporter, kind: type[BaseException], outcome: str, hook: str
+) -> None:
+    """Wherever it is raised, the caller gets the very exception, and the outcome says how the run ended."""
+    x, y = data()
+    error = kind("of the test")
+    callback = TelemetryCallback(telemetry)
+    model = regression()
+    model.fit(x, y, verbose=0, callbacks=[callback])
+    success = exporter.value("gangplank_train_last_success_timestamp_seconds")
+    with pytest.raises(kind) as raised:
+        model.fit(x, y, verbose=0, callbacks=[At(hook, raising(error)), callback])
+    assert raised.value is error
+    assert _outcome(exporter) == {outcome}
+    assert exporter.value("gangplank_train_running") == 0
+    assert exporter.value("gangplank_train_last_success_timestamp_seconds") == success
+
+
+def test_a_failure_of_the_data_is_seen(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """A data set that raises in the second batch fails the run."""
+
+    class Broken(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> object:
+            if index == 1:
+                raise OSError("lost the disk")
+            return data(4)
+
+    with pytest.raises(Exception, match="lost the disk"):
+        regression().fit(Broken(), shuffle=False, verbose=0, callbacks=[TelemetryCallback(telemetry)])
+    assert _outcome(exporter) == {"failed"}
+
+
+def test_a_run_that_fails_before_it_begins(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Data of the wrong shape fails before Keras calls a hook; a batch job must not look as if it had not run."""
+    x, y = data()
+    callback = TelemetryCallback(telemetry)
+    with pytest.raises(ValueError, match="cardinality"):
+        regression().fit(x, y[:5], verbose=0, callbacks=[callback])
+    with pytest.raises(ValueError, match="cardinality"):
+        regression().evaluate(x, y[:5], verbose=0, callbacks=callback)
+    assert _outcome(exporter) == {"failed"}
+    assert exporter.value("gangplank_test_outcome", outcome="failed") == 1
+    assert exporter.value("gangplank_export_errors_total") is None
+
+
+def test_failed_validation_fails_training_and_is_no_evaluation(
+    telemetry: Telemetry, exporter: InMemoryExporter
+) -> None:
+    """An exception in the validation of fit leaves no evaluation behind."""
+    x, y = data()
+    boom = At("on_test_begin", raising(OSError("x")))
+    with pytest.raises(OSError, match="x"):
+        regression().fit(x, y, verbose=0, validation_data=(x, y), callbacks=[TelemetryCallback(telemetry), boom])
+    assert _outcome(exporter) == {"failed"}
+    assert not {name for name in exporter.names() if name.startswith("gangplank_test_")}
+
+
+def test_a_caught_failure_is_followed_by_a_good_run(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """The callback serves the next run as if nothing had been."""
+    x, y = data()
+    callback = TelemetryCallback(telemetry)
+    model = regression()
+    with pytest.raises(ValueError, match="once"):
+        model.fit(x, y, verbose=0, callbacks=[callback, At("on_epoch_end", raising(ValueError("once")))])
+    model.fit(x, y, verbose=0, callbacks=[callback])
+    assert _outcome(exporter) == {"success"}
+
+
+def test_a_loss_that_turns_nan_is_not_shown_at_its_last_good_value(
+    telemetry: Telemetry, exporter: InMemoryExporter
+) -> None:
+    """The loss disappears, is counted, and the run has diverged."""
+    x, y = data()
+    model = regression()
+    callback = TelemetryCallback(telemetry)
+    losses: list[object] = []
+    look = At("on_epoch_end", lambda: losses.append(exporter.value("gangplank_train_loss")))
+    poison = At("on_epoch_begin", lambda: losses and model.set_weights([w * np.nan for w in model.get_weights()]))
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[poison, callback, look])
+    assert losses[0] is not None
+    assert losses[1] is None
+    assert exporter.value("gangplank_train_nonfinite_total", metric="loss") == 1
+    assert _outcome(exporter) == {"diverged"}
+    assert exporter.value("gangplank_train_last_success_timestamp_seconds") is None
+    assert exporter.value("gangplank_train_last_completion_timestamp_seconds") is not None
+
+
+@pytest.mark.parametrize("raise_error", [False, True])
+def test_terminate_on_nan_is_divergence(telemetry: Telemetry, exporter: InMemoryExporter, raise_error: bool) -> None:
+    """Keras's TerminateOnNaN ends a run in two ways; both mean that it diverged."""
+    x, y = data()
+    stop = keras.callbacks.TerminateOnNaN(raise_error=raise_error)
+    callbacks = [stop, TelemetryCallback(telemetry)]
+    try:
+        regression().fit(x * np.nan, y, epochs=3, verbose=0, callbacks=callbacks)
+    except RuntimeError:
+        assert raise_error
+    assert _outcome(exporter) == {"diverged"}
+    assert exporter.value("gangplank_train_loss") is None
+
+
+def test_divergence_is_seen_without_exporting_the_loss(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """A callback that exports only other metrics knows a diverged run all the same."""
+    x, y = data()
+    regression().fit(x * np.nan, y, verbose=0, callbacks=[TelemetryCallback(telemetry, metrics=["mae"])])
+    assert _outcome(exporter) == {"diverged"}
+    assert exporter.value("gangplank_train_nonfinite_total", metric="loss") == 1
+
+
+def test_weights_that_are_nan_are_counted_apart(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """NaN weights are in no bucket, are counted, and mean divergence."""
+    x, y = data()
+    callback = TelemetryCallback(telemetry, histogram_buckets=[0.0])
+    regression().fit(x * np.nan, y, verbose=0, callbacks=[callback])
+    assert exporter.value("gangplank_train_nonfinite_total", metric="model_weights") == 4
+    weights = exporter.value("gangplank_train_model_weights")
+    assert getattr(weights, "count", None) == 0
+    assert _outcome(exporter) == {"diverged"}
+
+
+def test_a_list_driven_by_hand_is_ended_by_closing(exporter: InMemoryExporter) -> None:
+    """Without a ``fit`` that could be watched, a run that was left open is interrupted when telemetry closes."""
+    telemetry = Telemetry(exporters=[exporter])
+    hooks = keras.callbacks.CallbackList([TelemetryCallback(telemetry)], model=regression())
+    hooks.on_train_begin()
+    hooks.on_epoch_begin(0)
+    telemetry.close()
+    assert _outcome(exporter) == {"interrupted"}
+
+
+def test_fit_in_threads_is_told_apart(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Of two runs at the same time, only the one that failed says so."""
+    x, y = data()
+    models = {name: regression(name) for name in ("good", "bad")}
+    meet = threading.Barrier(2, timeout=60)
+
+    def train(name: str) -> None:
+        hook = At("on_epoch_begin", lambda: (meet.wait(), name == "bad" and raising(OSError("x"))()))
+        try:
+            models[name].fit(x, y, verbose=0, callbacks=[TelemetryCallback(telemetry), hook])
+        except OSError:
+            assert name == "bad"
+
+    threads = [threading.Thread(target=train, args=(name,)) for name in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert exporter.value("gangplank_train_outcome", model="good", outcome="success") == 1
+    assert exporter.value("gangplank_train_outcome", model="bad", outcome="failed") == 1
+
+
+def test_keras_is_itself_again_when_the_last_callback_is_gone() -> None:
+    """``fit`` and ``evaluate`` are wrapped while a callback lives, once, and restored to the same functions."""
+    gc.collect()
+    methods = {name: getattr(keras.Model, name) for name in ("fit", "evaluate")}
+    first, second = TelemetryCallback(Telemetry()), TelemetryCallback(Telemetry())
+    for name, method in methods.items():
+        assert getattr(keras.Model, name).__wrapped__ is method
+    del first
+    gc.collect()
+    assert keras.Model.fit is not methods["fit"]
+    del second
+    gc.collect()
+    for name, method in methods.items():
+        assert getattr(keras.Model, name) is method
+
+
+def test_a_later_wrapper_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restoring does not throw out what another tool put over ours."""
+    gc.collect()
+    callback = TelemetryCallback(Telemetry())
+    ours = keras.Model.fit
+
+    def theirs(*args: object, **kwargs: object) -> object:
+        return ours(*args, **kwargs)
+
+    owner = next(base for base in keras.Model.__mro__ if "fit" in vars(base))
+    original = ours.__wrapped__
+    monkeypatch.setattr(owner, "fit", theirs)
+    del callback
+    gc.collect()
+    assert keras.Model.fit is theirs
+    monkeypatch.setattr(owner, "fit", original)
+
+
+def test_fit_keeps_its_signature_and_result(telemetry: Telemetry) -> None:
+    """The wrapper hands on positional and keyword arguments and what fit returns."""
+    x, y = data()
+    callback = TelemetryCallback(telemetry)
+    history = regression().fit(x, y, 8, 2, 0, [callback])
+    assert len(history.history["loss"]) == 2
+    assert witness._stack("fit") == []
