@@ -30,7 +30,7 @@ test-core:  ## Run the tests that need no Keras.
 	$(PYTEST) $(PARALLEL) tests/core tests/repo
 
 $(BACKENDS:%=test-%): test-%:
-	KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) tests/keras
+	KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) tests/with_keras
 
 test-servers:  ## Run the tests against real Prometheus servers, all backends.
 	$(PYTEST) $(PARALLEL) tests/servers tests/examples

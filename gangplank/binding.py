@@ -10,6 +10,7 @@ of the process, and it serves every state that joins.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import weakref
@@ -31,6 +32,7 @@ _bindings_lock = threading.Lock()
 _process_binding: Binding | None = None
 
 
+@functools.cache
 def package_version() -> str:
     """Return the installed version of Gangplank."""
     try:

@@ -155,7 +155,9 @@ class Telemetry:
     def names(self, phase: Phase, model: str) -> Names:
         """Return the names that the metrics of that model have in that phase."""
         with self._lock:
-            return self._names.setdefault((phase, model), Names(phase))
+            if (phase, model) not in self._names:
+                self._names[phase, model] = Names(phase)
+            return self._names[phase, model]
 
     def on_close(self, ending: Callable[[BaseException | None], None]) -> Callable[[], None]:
         """Have ``ending`` called when this telemetry is closed, with the exception that is ending the program, if any.

@@ -90,7 +90,7 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return witnessed
 
 
-def _begin_late(name: str, original: Callable[..., Any], args: Any, kwargs: Any) -> None:
+def _begin_late(name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Have our callbacks begin a run that failed before Keras told them of it: in preparing the data, say."""
     given = inspect.signature(original).bind_partial(*args, **kwargs).arguments
     callbacks = given.get("callbacks")

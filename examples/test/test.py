@@ -25,7 +25,7 @@ def main() -> None:
     """Evaluate the saved model."""
     options = _options()
     if not convnet.SAVED.is_file():
-        sys.exit(f"{convnet.SAVED} is not there: run train/train.py first")
+        sys.exit(f"{os.path.relpath(convnet.SAVED)} is not there: run train/train.py first")
     model = keras.saving.load_model(convnet.SAVED)
     _, (x_test, y_test), source = digits.load(small=options.fast)
     print(f"Evaluating on {source}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def main() -> None:
             gangplank.TrainTestExporter(options.gateway, "mnist"),
         ],
     )
-    print(f"The best model is in {convnet.SAVED}")
+    print(f"The best model is in {os.path.relpath(convnet.SAVED)}")
 
 
 def _options() -> argparse.Namespace:

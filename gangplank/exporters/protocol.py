@@ -1,4 +1,4 @@
-"""What an exit is to :class:`gangplank.Telemetry`: an :class:`Exporter` that it starts, and the :class:`Handle` it gets."""
+"""What an exit is to :class:`gangplank.Telemetry`: an :class:`Exporter` to start, which gives a :class:`Handle`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import requests
 from gangplank.errors import ExportError
 
 Headers = list[tuple[str, str]]
-Handler = Callable[[str, str, float | None, Headers, bytes], Callable[[], None]]
-"""prometheus_client's push handler: called with url, method, timeout, headers and data, it returns what sends them."""
+Handler = Callable[..., Callable[[], None]]
+"""prometheus_client's push handler: called with url, method, timeout, headers and data by name, it returns what sends."""
 
 _SHOWN_OF_A_REPLY = 300
 _ACCEPTED = range(200, 300)

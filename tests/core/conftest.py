@@ -36,12 +36,3 @@ def fake_gateway() -> Iterator[FakeGateway]:
 def clock() -> ManualClock:
     """A clock that stands still until it is moved."""
     return ManualClock()
-
-
-@pytest.fixture
-def quick_switching() -> Iterator[None]:
-    """Threads that take turns as often as they can, so that races are run, not waited for."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)

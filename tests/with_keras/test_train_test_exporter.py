@@ -140,8 +140,10 @@ def test_exporters_of_one_job_push_together(fake: FakeGateway) -> None:
 def test_a_handler_of_prometheus_client_authenticates(fake: FakeGateway) -> None:
     """The handler that prometheus_client documents works as it is."""
 
-    def handler(*args: Any, **kwargs: Any) -> Callable[[], None]:
-        return basic_auth_handler(*args, **kwargs, username="user", password="secret")
+    def handler(
+        url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+    ) -> Callable[[], None]:
+        return basic_auth_handler(url, method, timeout, headers, data, "user", "secret")
 
     exporter = gangplank.TrainTestExporter(fake.address, "auth", handler=handler)
     _fit(exporter)
