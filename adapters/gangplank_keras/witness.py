@@ -1,10 +1,13 @@
 """Sees how ``fit`` and ``evaluate`` are left, of which Keras tells no callback.
 
 Keras calls ``on_train_end`` when training has finished and nothing at all when it has not: an exception or Ctrl-C
-passes through ``fit`` unheard. So as long as a callback of ours is alive, these two methods of ``keras.Model`` are
-wrapped. The wrapper hands every argument on, returns what comes back, and lets every exception pass; the one thing it
-does is tell runs that began inside the call how it was left. When the last callback is gone, the original functions
-are back.
+passes through ``fit`` unheard. So as long as a callback of ours is alive, these two methods of ``keras.Model`` run inside
+a wrapper. It hands every argument on, returns what comes back, and lets every exception pass; the one thing it does is
+tell runs that began inside the call how it was left.
+
+The methods themselves stay the same objects. Replacing them would come too late for what most people write,
+``model.fit(x, callbacks=[TelemetryCallback()])``: Python looks ``model.fit`` up before it makes the callback. Keras's
+methods are decorated functions, so the wrapper goes where the decorator keeps the function that it decorates.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +28,7 @@ Ending = Callable[[BaseException | None], None]
 _METHODS = ("fit", "evaluate")
 _lock = threading.Lock()
 _watchers = 0
-_wrapped: dict[str, tuple[type, Callable[..., Any], Callable[..., Any]]] = {}
+_unwrap: list[Callable[[], None]] = []
 _calls = threading.local()
 
 
@@ -33,7 +37,7 @@ def watch(watcher: object) -> None:
     global _watchers  # noqa: PLW0603 - Keras has one Model class
     with _lock:
         if _watchers == 0:
-            _wrap()
+            _unwrap.extend(_wrap(name) for name in _METHODS)
         _watchers += 1
     weakref.finalize(watcher, _unwatch).atexit = False
 
@@ -50,23 +54,42 @@ def _unwatch() -> None:
     with _lock:
         _watchers -= 1
         if _watchers == 0:
-            _unwrap()
+            while _unwrap:
+                _unwrap.pop()()
 
 
-def _wrap() -> None:
-    for name in _METHODS:
-        owner = next(base for base in keras.Model.__mro__ if name in vars(base))
-        original = vars(owner)[name]
-        wrapper = _witnessed(name, original)
-        setattr(owner, name, wrapper)
-        _wrapped[name] = (owner, original, wrapper)
+def _wrap(name: str) -> Callable[[], None]:
+    """Wrap a method of ``keras.Model`` and return what unwraps it."""
+    owner = next(base for base in keras.Model.__mro__ if name in vars(base))
+    method = vars(owner)[name]
+    decorated = getattr(method, "__wrapped__", None)
+    for cell in getattr(method, "__closure__", None) or ():
+        if decorated is not None and cell.cell_contents is decorated:
+            return _wrap_in_place(name, cell)
+    return _wrap_attribute(name, owner, method)
 
 
-def _unwrap() -> None:
-    for name, (owner, original, wrapper) in _wrapped.items():
-        if vars(owner).get(name) is wrapper:  # else someone wrapped it after us, and ours stays, inert, inside
+def _wrap_in_place(name: str, cell: types.CellType) -> Callable[[], None]:
+    original = cell.cell_contents
+    wrapper = cell.cell_contents = _witnessed(name, original)
+
+    def unwrap() -> None:
+        if cell.cell_contents is wrapper:
+            cell.cell_contents = original
+
+    return unwrap
+
+
+def _wrap_attribute(name: str, owner: type, original: Callable[..., Any]) -> Callable[[], None]:
+    """Replace a method that is not decorated: calls that looked it up before are not seen to end."""
+    wrapper = _witnessed(name, original)
+    setattr(owner, name, wrapper)
+
+    def unwrap() -> None:
+        if vars(owner).get(name) is wrapper:  # else somebody wrapped it after us, and ours stays, inert, inside
             setattr(owner, name, original)
-    _wrapped.clear()
+
+    return unwrap
 
 
 def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -183,38 +183,75 @@ def test_fit_in_threads_is_told_apart(telemetry: Telemetry, exporter: InMemoryEx
     assert exporter.value("gangplank_train_outcome", model="bad", outcome="failed") == 1
 
 
+def _decorated(name: str) -> object:
+    """Return the function that a call of ``keras.Model``'s method comes down to."""
+    method = getattr(keras.Model, name)
+    cells = dict(zip(method.__code__.co_freevars, method.__closure__, strict=True))
+    return cells["fn"].cell_contents
+
+
 def test_keras_is_itself_again_when_the_last_callback_is_gone() -> None:
-    """``fit`` and ``evaluate`` are wrapped while a callback lives, once, and restored to the same functions."""
+    """``fit`` and ``evaluate`` are wrapped once while a callback lives; the methods are the same objects throughout."""
     gc.collect()
     methods = {name: getattr(keras.Model, name) for name in ("fit", "evaluate")}
+    inner = {name: _decorated(name) for name in methods}
     first, second = TelemetryCallback(Telemetry()), TelemetryCallback(Telemetry())
-    for name, method in methods.items():
-        assert getattr(keras.Model, name).__wrapped__ is method
+    for name, function in inner.items():
+        assert getattr(_decorated(name), "__wrapped__", None) is function
+        assert getattr(keras.Model, name) is methods[name]
     del first
     gc.collect()
-    assert keras.Model.fit is not methods["fit"]
+    assert _decorated("fit") is not inner["fit"]
     del second
     gc.collect()
-    for name, method in methods.items():
-        assert getattr(keras.Model, name) is method
+    assert {name: _decorated(name) for name in methods} == inner
+    assert {name: getattr(keras.Model, name) for name in methods} == methods
 
 
-def test_a_later_wrapper_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restoring does not throw out what another tool put over ours."""
+def test_a_callback_that_is_made_in_the_call(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Python looks ``model.fit`` up before it makes the first callback there is; the ending is seen all the same."""
     gc.collect()
-    callback = TelemetryCallback(Telemetry())
+    assert not hasattr(_decorated("fit"), "__wrapped__")
+    x, y = data()
+    model = regression()
+    with pytest.raises(ZeroDivisionError):
+        model.fit(
+            x,
+            y,
+            verbose=0,
+            callbacks=[TelemetryCallback(telemetry), At("on_epoch_end", raising(ZeroDivisionError()))],
+        )
+    assert _outcome(exporter) == {"failed"}
+
+
+def test_a_keras_whose_methods_are_not_decorated(
+    telemetry: Telemetry, exporter: InMemoryExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The methods are then replaced, restored, and left alone where somebody else wrapped them meanwhile."""
+    gc.collect()
+    owner = next(base for base in keras.Model.__mro__ if "fit" in vars(base))
+    plain = keras.Model.fit.__wrapped__
+    monkeypatch.setattr(owner, "fit", plain)
+    x, y = data()
+    callback = TelemetryCallback(telemetry)
+    with pytest.raises(ZeroDivisionError):
+        regression().fit(
+            x, y, verbose=0, callbacks=[callback, At("on_epoch_end", raising(ZeroDivisionError()))]
+        )
+    assert _outcome(exporter) == {"failed"}
+    del callback
+    gc.collect()
+    assert keras.Model.fit is plain
+    callback = TelemetryCallback(telemetry)
     ours = keras.Model.fit
 
     def theirs(*args: object, **kwargs: object) -> object:
         return ours(*args, **kwargs)
 
-    owner = next(base for base in keras.Model.__mro__ if "fit" in vars(base))
-    original = ours.__wrapped__
     monkeypatch.setattr(owner, "fit", theirs)
     del callback
     gc.collect()
     assert keras.Model.fit is theirs
-    monkeypatch.setattr(owner, "fit", original)
 
 
 def test_fit_keeps_its_signature_and_result(telemetry: Telemetry) -> None:
