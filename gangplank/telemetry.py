@@ -81,6 +81,11 @@ class Telemetry:
         """Whether it was closed; it then takes no more exits."""
         return self._closed
 
+    @property
+    def handles(self) -> tuple[Handle, ...]:
+        """The exits of its own that are open, in the order in which they were started."""
+        return tuple(self._handles)
+
     def start(self) -> None:
         """Join the provider and start the exits. A second call starts only those that could not be before.
 

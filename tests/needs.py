@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import shutil
 from typing import NoReturn
@@ -26,8 +26,6 @@ def program(name: str, package: str) -> str:
 
 
 def module(name: str) -> None:
-    """Import a module."""
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        missing(f"{name} ({error})")
+    """See that a module is installed, without importing it."""
+    if importlib.util.find_spec(name) is None:
+        missing(name)

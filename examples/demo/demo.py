@@ -21,14 +21,14 @@ import gangplank
 from gangplank.exporters.prometheus import ScrapeServer
 
 INTERRUPTED = 130
-NARROWEST_FILE = 110
+WIDTH_OF_A_FILE = 130
 NAP = 3600
 
 
 def main() -> int:
     """Run the demo and return its exit status."""
     options = _options()
-    console = Console(width=None if sys.stdout.isatty() else NARROWEST_FILE, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
     try:
         with gangplank.Telemetry() as telemetry:
             server = _serve(telemetry, options.port)

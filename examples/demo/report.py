@@ -24,7 +24,7 @@ def show(console: Console, url: str) -> None:
     for title, prefix in PARTS.items():
         members = [family for family in families if family.name.startswith(prefix)]
         if members:
-            console.print(_table(title, prefix, members))
+            console.print(_table(title, members))
 
 
 def _scrape(url: str) -> list[Metric]:
@@ -35,13 +35,13 @@ def _scrape(url: str) -> list[Metric]:
     return list(text_string_to_metric_families(reply.text))
 
 
-def _table(title: str, prefix: str, families: list[Metric]) -> Table:
-    table = Table(title=f"\n{title}: {prefix}...", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+def _table(title: str, families: list[Metric]) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("metric", no_wrap=True, style="cyan")
     table.add_column("value", justify="right")
     table.add_column("what it is")
-    for family in families:
-        name = (family.name + "_total" if family.type == "counter" else family.name).removeprefix(prefix)
+    for family in sorted(families, key=lambda family: not family.documentation.startswith("The model's metric")):
+        name = family.name + "_total" if family.type == "counter" else family.name
         for labels, value in _values(family):
             table.add_row(Text(name + labels), Text(value), Text(family.documentation))
     return table

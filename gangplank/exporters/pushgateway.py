@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import push_to_gateway, pushadd_to_gateway
@@ -35,6 +36,21 @@ _TIME = metric(Phase.EXPORT, "time")
 _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
 _RUN_PHASES = (Phase.TRAIN, Phase.TEST)
 _OURS = ("job", "phase", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What goes to one group of a gateway.
+
+    Attributes:
+        push: prometheus_client's function that replaces the group, or the one that adds to it.
+        labels: The group's labels beside ``job`` and the user's grouping key.
+        families: What is in it.
+    """
+
+    push: Callable[..., None]
+    labels: dict[str, str]
+    families: list[Family]
 
 
 class PushgatewayExporter:
@@ -82,31 +98,25 @@ class PushgatewayExporter:
         """Start to push ``state``; the gateway need not be there yet."""
         return Pusher(self, state, trouble)
 
-    def send(self, families: list[Family]) -> None:
-        """Send ``families`` to their groups.
+    def send(self, group: Group) -> None:
+        """Send ``group``.
 
         Raises:
-            ExportError: a group was not accepted. A gateway that refuses one group is still sent the others.
+            ExportError: it was not accepted.
         """
-        refusal: RefusedError | None = None
-        for push, key, members in _groups(families):
-            try:
-                push(
-                    self.url,
-                    self.job,
-                    Families(members),
-                    grouping_key={**self.grouping_key, **key},
-                    timeout=self.timeout,
-                    handler=self.handler,
-                )
-            except RefusedError as error:
-                refusal = refusal or error
-            except ExportError:
-                raise
-            except Exception as error:  # a user's handler raises what it likes
-                raise ExportError(f"{type(error).__name__}: {error}") from error
-        if refusal is not None:
-            raise refusal
+        try:
+            group.push(
+                self.url,
+                self.job,
+                Families(group.families),
+                grouping_key={**self.grouping_key, **group.labels},
+                timeout=self.timeout,
+                handler=self.handler,
+            )
+        except ExportError:
+            raise
+        except Exception as error:  # a user's handler raises what it likes
+            raise ExportError(f"{type(error).__name__}: {error}") from error
 
 
 class Pusher:
@@ -208,36 +218,56 @@ class Pusher:
         with self._changed:
             self._begun += 1
         version = self._state.version
-        started = time.perf_counter()
         error: ExportError | None = None
         try:
-            self._exporter.send(self._state.read())
+            self._push_groups()
+            self._delivered = version
         except ExportError as failure:
             error = failure
-            self._results["failure"].add(1)
-            self._trouble.report(f"push to {without_credentials(self._exporter.url)}", failure)
             raise
-        else:
-            self._delivered = version
-            self._results["success"].add(1)
-            self._state.gauge(_LAST_SUCCESS).set(time.time())
         finally:
-            self._seconds.add(time.perf_counter() - started)
             with self._changed:
                 self._ended = self._begun
                 self._error = error
                 self._changed.notify_all()
 
+    def _push_groups(self) -> None:
+        """Push every group; a gateway that refuses one is still sent the others, one that is silent is not."""
+        refusal: RefusedError | None = None
+        for group in _groups(self._state):
+            try:
+                self._push_group(group)
+            except RefusedError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
 
-def _groups(families: list[Family]) -> Iterator[tuple[Callable[..., None], dict[str, str], list[Family]]]:
-    """Yield for each group that has something in it how to push, the group's own labels, and its families."""
+    def _push_group(self, group: Group) -> None:
+        started = time.perf_counter()
+        try:
+            self._exporter.send(group)
+        except ExportError as error:
+            self._results["failure"].add(1)
+            self._trouble.report(f"push to {without_credentials(self._exporter.url)}", error)
+            raise
+        else:
+            self._results["success"].add(1)
+            self._state.gauge(_LAST_SUCCESS).set(time.time())
+        finally:
+            self._seconds.add(time.perf_counter() - started)
+
+
+def _groups(state: State) -> Iterator[Group]:
+    """Yield the groups that have something in them."""
+    families = state.read()
     for phase in _RUN_PHASES:
         members = [one for one in families if one.metric.phase is phase and not one.metric.durable]
         if members:
-            yield push_to_gateway, {"phase": phase.value}, members
-    lasting = [one for one in families if one.metric.durable or one.metric.phase not in _RUN_PHASES]
+            yield Group(push_to_gateway, {"phase": phase.value}, members)
+    # Read anew, so that the export's own numbers count the pushes that were made of the groups above.
+    lasting = [one for one in state.read() if one.metric.durable or one.metric.phase not in _RUN_PHASES]
     if lasting:
-        yield pushadd_to_gateway, {}, lasting
+        yield Group(pushadd_to_gateway, {}, lasting)
 
 
 def _grouping_key(value: Any) -> dict[str, str]:  # noqa: ANN401 - checked here

@@ -47,7 +47,7 @@ Check = Callable[[str, Any], Any]
 )
 def test_a_wrong_type_is_a_type_error_that_names_the_argument(check: Check, value: object) -> None:
     """A value of another type is refused with Python's own TypeError."""
-    with pytest.raises(TypeError, match="^the_argument") as caught:
+    with pytest.raises(TypeError, match=r"^the_argument") as caught:
         check("the_argument", value)
     assert not isinstance(caught.value, GangplankError)
 
@@ -173,7 +173,7 @@ def test_an_address_becomes_a_url(address: str, url: str) -> None:
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     """No host, an impossible port, another scheme, white space, a query: each is refused by name."""
-    with pytest.raises(ConfigurationError, match="^address"):
+    with pytest.raises(ConfigurationError, match=r"^address"):
         checks.http_url("address", address)
 
 
@@ -193,7 +193,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 )
 def test_a_refusal_never_repeats_a_password(address: str) -> None:
     """Neither the message nor the traceback that a program would log shows the password."""
-    with pytest.raises(ConfigurationError, match="^address") as caught:
+    with pytest.raises(ConfigurationError, match=r"^address") as caught:
         checks.http_url("address", address)
     assert "hunter2" not in str(caught.value)
     # The frames' source lines are this file's, so only the exceptions themselves are looked at.
@@ -202,6 +202,6 @@ def test_a_refusal_never_repeats_a_password(address: str) -> None:
 
 def test_an_address_of_the_wrong_type_is_not_repeated_either() -> None:
     """An address in bytes may hold a password just as well."""
-    with pytest.raises(TypeError, match="^address") as caught:
+    with pytest.raises(TypeError, match=r"^address") as caught:
         checks.http_url("address", b"http://user:hunter2@localhost")
     assert "hunter2" not in str(caught.value)

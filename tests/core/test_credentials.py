@@ -56,6 +56,11 @@ def test_a_refused_connection(caplog: pytest.LogCaptureFixture, settings: dict[s
     assert SECRET not in leaks(address, caplog, synchronous=synchronous, **settings)
 
 
+def test_an_address_that_a_users_handler_cannot_read(caplog: pytest.LogCaptureFixture) -> None:
+    """The standard library's client takes the password for a port, and quotes it."""
+    assert SECRET not in leaks(f"http://user:{SECRET}@127.0.0.1", caplog, handler=default_handler)
+
+
 @pytest.mark.parametrize("status", [301, 401, 500])
 def test_a_gateway_that_says_no(fake_gateway: FakeGateway, caplog: pytest.LogCaptureFixture, status: int) -> None:
     """The address is shown, as that helps, and the password is not."""

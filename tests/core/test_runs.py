@@ -59,9 +59,7 @@ def test_a_run_that_begins_shows_itself(run: TrainingRun, memory: InMemoryExport
     assert memory.value("gangplank_train_last_completion_timestamp_seconds") is None
 
 
-def test_elapsed_time_moves_until_the_run_ends(
-    run: TrainingRun, memory: InMemoryExporter, clock: ManualClock
-) -> None:
+def test_elapsed_time_moves_until_the_run_ends(run: TrainingRun, memory: InMemoryExporter, clock: ManualClock) -> None:
     """Without anything being written."""
     clock.advance(1.5)
     assert memory.value("gangplank_train_elapsed_time_seconds") == 1.5
@@ -71,9 +69,7 @@ def test_elapsed_time_moves_until_the_run_ends(
     assert memory.value("gangplank_train_elapsed_time_seconds") == 2.5
 
 
-def test_steps_reported_together_share_the_time(
-    run: TrainingRun, memory: InMemoryExporter, clock: ManualClock
-) -> None:
+def test_steps_reported_together_share_the_time(run: TrainingRun, memory: InMemoryExporter, clock: ManualClock) -> None:
     """Keras reports every so many steps where several are executed at once."""
     run.begin_epoch()
     clock.advance(0.25)
@@ -138,7 +134,8 @@ def test_epochs(run: TrainingRun, memory: InMemoryExporter, clock: ManualClock) 
     assert memory.value("gangplank_train_val_loss") == 0.75
     duration = memory.value("gangplank_train_step_duration_seconds")
     assert isinstance(duration, Distribution)
-    assert (duration.count, duration.sum) == (20, pytest.approx(2.0))
+    assert duration.count == 20
+    assert duration.sum == pytest.approx(2.0)
 
 
 def test_what_ran_is_said(run: TrainingRun, memory: InMemoryExporter) -> None:
@@ -188,9 +185,7 @@ def test_outcomes(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_is_a_diverged_run(
-    run: TrainingRun, memory: InMemoryExporter, value: float
-) -> None:
+def test_a_loss_that_is_not_finite_is_a_diverged_run(run: TrainingRun, memory: InMemoryExporter, value: float) -> None:
     """The loss is off the screen, counted, and says how the run ended."""
     run.end_epoch(1, [("loss", 0.5)])
     run.end_epoch(2, [("loss", value), ("accuracy", 0.5)])

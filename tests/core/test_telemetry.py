@@ -79,21 +79,21 @@ def test_constructing_opens_nothing(fake_gateway: FakeGateway) -> None:
 )
 def test_what_is_no_exporter_is_refused(exporters: Any) -> None:
     """At construction, by name, and with what was given."""
-    with pytest.raises(TypeError, match="^exporters"):
+    with pytest.raises(TypeError, match=r"^exporters"):
         Telemetry(exporters=exporters)
 
 
 def test_what_is_no_provider_is_refused() -> None:
     """A reader, say, in a provider's place."""
     wrong: Any = InMemoryMetricReader()
-    with pytest.raises(TypeError, match="^meter_provider must be an OpenTelemetry MeterProvider"):
+    with pytest.raises(TypeError, match=r"^meter_provider must be an OpenTelemetry MeterProvider"):
         Telemetry(meter_provider=wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, InMemoryExporter, InMemoryMetricReader()])
 def test_what_cannot_be_attached_is_refused(wrong: Any) -> None:
     """As at construction, an argument of the wrong type is a TypeError."""
-    with Telemetry() as telemetry, pytest.raises(TypeError, match="^exporter"):
+    with Telemetry() as telemetry, pytest.raises(TypeError, match=r"^exporter"):
         telemetry.attach(wrong)
 
 

@@ -64,7 +64,7 @@ def assert_matches(summary: WeightSummary, arrays: list[npt.NDArray[Any]], bound
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(VALUES, max_size=20), st.sampled_from(DTYPES)), max_size=4), BOUNDS)
 def test_counts_are_those_of_real_numbers(parts: list[tuple[list[float], Any]], bounds: tuple[float, ...]) -> None:
-    """For any values in any dtypes and any bounds, a value is in a bucket if and only if it is at or below the bound."""
+    """For any values in any dtypes and any bounds, a bucket holds what is at or below its bound, and no more."""
     arrays = [array_of(values, dtype) for values, dtype in parts]
     assert_matches(summarize(arrays, bounds), arrays, bounds)
 

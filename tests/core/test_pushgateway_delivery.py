@@ -1,0 +1,284 @@
+"""The push exit's deliveries: what wins, who waits, and what happens when a gateway does not want them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from realservers import free_port, wait_for
+
+from gangplank import ExportError, PushgatewayExporter, Telemetry
+from gangplank.catalogue import Phase, model_metric
+from gangplank.exporters.pushgateway import Pusher
+from gangplank.state import State
+from gangplank.testing import FakeGateway, InMemoryExporter, Request
+from gangplank.trouble import Trouble
+
+LOSS = model_metric(Phase.TRAIN, "loss")
+TEST_LOSS = model_metric(Phase.TEST, "loss")
+TRAIN, TEST, BASE = (f"/metrics/job/mnist{group}" for group in ("/phase/train", "/phase/test", ""))
+
+# An interval that no test lives to see: what is pushed, is pushed because something asked for it.
+NEVER = 3600.0
+
+
+def telemetry_to(gateway: FakeGateway, **settings: Any) -> Telemetry:
+    """Return a started telemetry that pushes to the gateway, and has a loss to push."""
+    settings.setdefault("interval", NEVER)
+    telemetry = Telemetry(exporters=[PushgatewayExporter(gateway.address, "mnist", **settings)])
+    telemetry.start()
+    telemetry.state.gauge(LOSS, model="net").set(0.5)
+    return telemetry
+
+
+def values(request: Request) -> dict[str, float]:
+    """Return the samples of a request by name; labels are looked at elsewhere."""
+    families = text_string_to_metric_families(request.body)
+    return {sample.name: sample.value for family in families for sample in family.samples}
+
+
+def last(requests: list[Request], path: str) -> dict[str, float]:
+    """Return the samples that were sent to ``path`` last."""
+    return values([request for request in requests if request.path == path][-1])
+
+
+class Accepting:
+    """A server that accepts everything, at a port that was chosen before, and knows connections apart."""
+
+    def __init__(self, port: int) -> None:
+        self.bodies: list[str] = []
+        self.clients: set[tuple[str, int]] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.port = self._server.server_port
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                server.clients.add(self.client_address)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            do_PUT = do_POST = answer  # noqa: N815 - http.server's names
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+                pass
+
+        return Handler
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def connections() -> set[threading.Thread]:
+    """Return the threads that serve a fake gateway's open connections."""
+    return {thread for thread in threading.enumerate() if "process_request_thread" in thread.name}
+
+
+def pushers() -> set[threading.Thread]:
+    """Return the threads that push."""
+    return {thread for thread in threading.enumerate() if thread.name == "gangplank-pushgateway"}
+
+
+def test_the_newest_state_wins_while_a_push_is_held(fake_gateway: FakeGateway) -> None:
+    """States that were overtaken are not sent: there is one push more, not a hundred."""
+    fake_gateway.held.clear()
+    telemetry = telemetry_to(fake_gateway)
+    telemetry.notify()
+    fake_gateway.wait_for(1)
+    for number in range(100):
+        telemetry.state.gauge(LOSS, model="net").set(number)
+        telemetry.notify()
+    fake_gateway.held.set()
+    telemetry.close()
+    trained = [values(request) for request in fake_gateway.requests if request.path == TRAIN]
+    assert trained == [{"gangplank_train_loss": 0.5}, {"gangplank_train_loss": 99}]
+
+
+def test_notify_does_not_wait_for_the_gateway(fake_gateway: FakeGateway) -> None:
+    """It returns while the push is still on its way, and close gives up in time."""
+    fake_gateway.held.clear()
+    telemetry = telemetry_to(fake_gateway)
+    telemetry.notify()
+    fake_gateway.wait_for(1)
+    telemetry.notify()  # would wait for ever: nothing lets go of the gateway
+    began = time.monotonic()
+    telemetry.close(timeout=1)
+    assert time.monotonic() - began < 10
+    assert len(fake_gateway.requests) == 1
+
+
+def test_a_failure_is_counted_and_logged_once_and_made_good(
+    fake_gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a gateway in trouble missed is delivered once it is back, with how often it failed."""
+    fake_gateway.status = 503
+    telemetry = telemetry_to(fake_gateway, interval=0.05)
+    memory = telemetry.attach(InMemoryExporter())
+
+    def failures() -> Any:
+        return memory.value("gangplank_export_pushes_total", result="failure")
+
+    wait_for(lambda: failures() >= 3)
+    assert memory.value("gangplank_export_pushes_total", result="success") == 0
+    assert memory.value("gangplank_export_last_success_timestamp_seconds") is None
+    fake_gateway.status = 200
+    wait_for(lambda: memory.value("gangplank_export_pushes_total", result="success"))
+    telemetry.close()
+    assert memory.value("gangplank_export_errors_total", error_type="RefusedError") == failures()
+    assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 0.5}
+    assert isinstance(memory.value("gangplank_export_last_success_timestamp_seconds"), float)
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"could not push to http://{fake_gateway.address}" in record.getMessage()
+    assert "503" in record.getMessage()
+
+
+def test_a_refused_group_does_not_keep_the_others(fake_gateway: FakeGateway) -> None:
+    """Another job may have left a metric of another type in one group; the rest is delivered."""
+    fake_gateway.status = 400
+    telemetry = telemetry_to(fake_gateway)
+    telemetry.state.gauge(TEST_LOSS, model="net").set(0.75)
+    with pytest.raises(ExportError, match="400"):
+        telemetry.flush()
+    assert {request.path for request in fake_gateway.requests} == {TRAIN, TEST, BASE}
+    fake_gateway.status = 202
+    telemetry.flush()
+    telemetry.close()
+
+
+def test_a_gateway_that_comes_up_later_gets_everything(caplog: pytest.LogCaptureFixture) -> None:
+    """Starting does not need it, and a refused connection is a failure like any other."""
+    port = free_port()
+    exporter = PushgatewayExporter(f"127.0.0.1:{port}", "mnist", interval=0.05)
+    telemetry = Telemetry(exporters=[exporter])
+    telemetry.start()
+    memory = telemetry.attach(InMemoryExporter())
+    telemetry.state.gauge(LOSS, model="net").set(0.5)
+
+    def failures() -> Any:
+        return memory.value("gangplank_export_pushes_total", result="failure")
+
+    wait_for(lambda: failures() >= 2)
+    with Accepting(port) as server:
+        wait_for(lambda: memory.value("gangplank_export_pushes_total", result="success"))
+        telemetry.close()
+    assert any('gangplank_train_loss{model="net"} 0.5\n' in body for body in server.bodies)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 500])
+def test_anything_but_success_is_a_failure(fake_gateway: FakeGateway, status: int) -> None:
+    """A redirect too: following it would turn the PUT into a GET, and deliver nothing."""
+    fake_gateway.status = status
+    telemetry = telemetry_to(fake_gateway)
+    with pytest.raises(ExportError, match=f"{fake_gateway.address}.* answered {status}"):
+        telemetry.flush()
+    telemetry.close()
+
+
+def test_flush_waits_for_the_state_as_it_is_now(fake_gateway: FakeGateway) -> None:
+    """Not for a push that was already on its way when it was called."""
+    fake_gateway.held.clear()
+    telemetry = telemetry_to(fake_gateway)
+    telemetry.notify()
+    fake_gateway.wait_for(1)
+    telemetry.state.gauge(LOSS, model="net").set(0.25)
+    flushed: list[dict[str, float]] = []
+
+    def flush() -> None:
+        telemetry.flush(timeout=10)
+        flushed.append(last(fake_gateway.requests, TRAIN))
+
+    flushing = threading.Thread(target=flush)
+    flushing.start()
+    fake_gateway.held.set()
+    flushing.join()
+    telemetry.close()
+    assert flushed == [{"gangplank_train_loss": 0.25}]
+
+
+def test_flush_gives_up_in_time(fake_gateway: FakeGateway) -> None:
+    """With the error that it promises."""
+    fake_gateway.held.clear()
+    telemetry = telemetry_to(fake_gateway)
+    with pytest.raises(ExportError, match=r"did not answer within 0\.\d+ s"):
+        telemetry.flush(timeout=0.2)
+    telemetry.close(timeout=0.2)
+
+
+class Overtaken(Pusher):
+    """A pusher whose caller is put to sleep right after it asked for a push, until that is over."""
+
+    def notify(self) -> None:
+        """Ask for a push, and be overtaken by it."""
+        before = self._ended
+        super().notify()
+        wait_for(lambda: self._ended > before)
+
+
+def test_flush_does_not_miss_the_push_it_asked_for() -> None:
+    """However the threads take turns: the push may be over before flush has begun to wait for it."""
+    exporter = PushgatewayExporter("localhost", "mnist", interval=NEVER, handler=lambda **_: lambda: None)
+    pusher = Overtaken(exporter, State(), Trouble(logging.getLogger("gangplank.test")))
+    pusher.flush(timeout=1)
+    pusher.close()
+
+
+def test_a_synchronous_exporter_pushes_on_the_callers_thread(fake_gateway: FakeGateway) -> None:
+    """No thread; delivered when notify returns, and a failure is the caller's."""
+    before = pushers()
+    telemetry = telemetry_to(fake_gateway, synchronous=True)
+    assert pushers() <= before
+    telemetry.notify()
+    assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 0.5}
+    fake_gateway.status = 500
+    with pytest.raises(ExportError, match="500"):
+        telemetry.notify()
+    with pytest.raises(ExportError, match="500"):
+        telemetry.flush()
+    telemetry.state.gauge(LOSS, model="net").set(0.25)
+    telemetry.close()  # fails again, and does not raise
+
+
+def test_closing_lets_go_of_the_thread_and_the_connection(fake_gateway: FakeGateway) -> None:
+    """A gateway that many jobs push to keeps no connection of those that have ended."""
+    before = connections() | pushers()
+    exporter = PushgatewayExporter(fake_gateway.address, "mnist", interval=NEVER)
+    telemetry = Telemetry(exporters=[exporter])
+    telemetry.start()
+    telemetry.state.gauge(LOSS, model="net").set(0.5)
+    telemetry.close()
+    assert pushers() <= before
+    wait_for(lambda: connections() <= before, timeout=5)
+    assert exporter.job == "mnist"  # it is still there, and was not collected with its connection
+
+
+def test_one_connection_serves_a_run() -> None:
+    """A TLS handshake for every group of every push would be most of the work."""
+    with Accepting(0) as server:
+        exporter = PushgatewayExporter(f"127.0.0.1:{server.port}", "mnist", interval=NEVER)
+        with Telemetry(exporters=[exporter]) as telemetry:
+            for number in range(3):
+                telemetry.state.gauge(LOSS, model="net").set(number)
+                telemetry.flush()
+    assert len(server.bodies) == 6
+    assert len(server.clients) == 1
