@@ -65,7 +65,7 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(PIP) "$(TORCH)"  # first, and exactly this one: the extras below are then content with it
-	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,pushgateway,examples]" --group test
+	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,pushgateway,otlp,examples]" --group test
 	@touch $@
 
 $(VENV)/.check: $(VENV)/bin/python pyproject.toml

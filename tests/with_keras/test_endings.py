@@ -235,9 +235,7 @@ def test_a_keras_whose_methods_are_not_decorated(
     x, y = data()
     callback = TelemetryCallback(telemetry)
     with pytest.raises(ZeroDivisionError):
-        regression().fit(
-            x, y, verbose=0, callbacks=[callback, At("on_epoch_end", raising(ZeroDivisionError()))]
-        )
+        regression().fit(x, y, verbose=0, callbacks=[callback, At("on_epoch_end", raising(ZeroDivisionError()))])
     assert _outcome(exporter) == {"failed"}
     del callback
     gc.collect()
