@@ -27,6 +27,7 @@ from gangplank.state import Labels, State, merge
 
 _Read = Callable[[CallbackOptions], Iterable[Observation]]
 
+_all: tuple[Binding, ...] = ()
 _bindings: weakref.WeakKeyDictionary[MeterProvider, Binding] = weakref.WeakKeyDictionary()
 _bindings_lock = threading.Lock()
 _process_binding: Binding | None = None
@@ -54,16 +55,17 @@ def join(state: State, provider: MeterProvider | None) -> None:
 def _binding(provider: MeterProvider | None) -> Binding:
     # Instruments made before a provider is set are adopted by it once it is. Binding that provider a second time
     # under its own name would register the same instruments again, of which it would drop the callbacks.
-    global _process_binding  # noqa: PLW0603 - the process has one provider
+    global _all, _process_binding  # noqa: PLW0603 - the process has one provider
     with _bindings_lock:
         current = metrics.get_meter_provider()
         if provider is None or provider is current:
-            if _process_binding is not None and _process_binding.serves(current):
+            if _process_binding is not None and _process_binding.provider is current:
                 return _process_binding
             provider = current
         binding = _bindings.get(provider)
         if binding is None:
             binding = _bindings[provider] = Binding(provider)
+            _all = (*(known for known in _all if known.provider is not None), binding)
         if provider is current:
             _process_binding = binding
         return binding
@@ -80,32 +82,33 @@ class Binding:
         self._provider = weakref.ref(provider)
         self._awaits_provider = _is_stand_in(provider)
         self._meter = provider.get_meter("gangplank", package_version())
-        self._states: tuple[State, ...] = ()
+        self.states: tuple[State, ...] = ()
         self._lock = threading.Lock()
-        self._readable: dict[str, tuple[Metric, ...]] = {}
+        self.readable: dict[str, tuple[Metric, ...]] = {}
         self._recorders: dict[str, metrics.Histogram] = {}
 
-    def serves(self, provider: MeterProvider) -> bool:
-        """Whether this binding's instruments are ``provider``'s, by adoption too."""
-        if self._awaits_provider and not _is_stand_in(provider):
-            self._provider = weakref.ref(provider)
+    @property
+    def provider(self) -> MeterProvider | None:
+        """The provider whose instruments these are, by adoption if need be; None once it is gone."""
+        if self._awaits_provider and not _is_stand_in(current := metrics.get_meter_provider()):
+            self._provider = weakref.ref(current)
             self._awaits_provider = False
-        return self._provider() is provider
+        return self._provider()
 
     def join(self, state: State) -> None:
         """Show ``state`` from now on."""
         with self._lock:
-            self._states = (*self._states, state)
+            self.states = (*self.states, state)
         state.listen(self)
 
     def metric_added(self, metric: Metric) -> None:
         """Make the metric's instruments, unless another state had it before."""
         name = canonical(metric.name)  # to a provider, names that differ in case are one
         with self._lock:
-            known = self._readable.get(name, ())
+            known = self.readable.get(name, ())
             if metric in known:
                 return
-            self._readable[name] = (*known, metric)
+            self.readable[name] = (*known, metric)
             if not known:
                 self._create(metric, name)
 
@@ -154,8 +157,13 @@ class Binding:
         return read
 
     def _points(self, name: str) -> Iterable[tuple[Labels, float | Distribution]]:
-        for metric in self._readable[name]:
-            for family in merge(self._states, only=metric):
+        # A provider can have two bindings: its own, and one that was waiting when it became the process's. Whichever
+        # made an instrument first has the only callback of it, and reads for both.
+        provider = self.provider
+        bindings = [one for one in _all if one is self or one.provider is provider]
+        states = [state for one in bindings for state in one.states]
+        for metric in dict.fromkeys(metric for one in bindings for metric in one.readable.get(name, ())):
+            for family in merge(states, only=metric):
                 for point in family.points:
                     yield point.labels, point.value
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from numbers import Real
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from gangplank.errors import ConfigurationError
 
@@ -115,35 +115,39 @@ def http_url(argument: str, value: object) -> str:
     Raises:
         TypeError: it is not a string.
         ConfigurationError: it has no host, a port that is none, another scheme, a query or a fragment. The message
-            does not repeat the address when it holds a password.
+            does not repeat an address that may hold a password.
     """
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a string, not {type(value).__name__}")  # which may hold a password too
     address = text(argument, value).strip()
-    url = address if "://" in address else f"http://{address}"
-    shown = repr(address) if "@" not in address else "the address given (not shown: it holds credentials)"
-    allowed = "allowed are 'host:port' and http:// or https:// URLs"
-    try:
-        parts = urlsplit(url)
-        given_port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{argument} is not an address: {shown}; {allowed}") from error
-    problem = _url_problem(parts, given_port)
+    problem = _url_problem(address)
     if problem:
-        raise ConfigurationError(f"{argument} {problem}: {shown}; {allowed}")
-    return url.rstrip("/")
+        shown = repr(address) if "@" not in address else "the address given (not shown: it holds credentials)"
+        raise ConfigurationError(f"{argument} {problem}: {shown}; allowed are 'host:port' and http:// or https:// URLs")
+    return _as_url(address).rstrip("/")
 
 
-def _url_problem(parts: SplitResult, given_port: int | None) -> str | None:
-    if parts.scheme not in ("http", "https"):
-        return f"has the scheme {parts.scheme!r}"
-    if not parts.hostname:
-        return "has no host"
-    if any(character.isspace() for character in parts.netloc):
-        return "has white space in its host"
-    if given_port == 0:
-        return "has port 0, which nothing can listen on"
-    if parts.query or parts.fragment:
-        return "has a query or a fragment"
-    return None
+def _as_url(address: str) -> str:
+    return address if "://" in address else f"http://{address}"
+
+
+def _url_problem(address: str) -> str | None:
+    if any(character.isspace() for character in address):  # urlsplit would drop some, without a word
+        return "has white space in it"
+    try:
+        parts = urlsplit(_as_url(address))
+        port = parts.port
+    except ValueError:
+        return "is no address"
+    problems = {
+        f"has the scheme {parts.scheme!r}": parts.scheme not in ("http", "https"),
+        "has no host": not parts.hostname,
+        "has a scheme without //": parts.hostname in ("http", "https"),
+        "has port 0, which nothing can listen on": port == 0,
+        "has a query or a fragment": bool(parts.query or parts.fragment),
+        "has an @ behind its host (in a password, / is %2F and @ is %40)": "@" in parts.path,
+    }
+    return next((problem for problem, found in problems.items() if found), None)
 
 
 def _real(argument: str, value: object) -> float:

@@ -48,7 +48,12 @@ class Run:
         clock = telemetry.clock
         began = clock.monotonic()
         self._elapsed: Callable[[], float] = lambda: clock.monotonic() - began
-        self._gauge("elapsed_time").follow(self._elapsed)
+        # A run that ends late, when the next one has begun, must not write over it: the series that the next one
+        # takes away are the very objects that are kept here.
+        self._elapsed_gauge = self._gauge("elapsed_time")
+        self._elapsed_gauge.follow(self._elapsed)
+        outcome = metric(phase, "outcome")
+        self._outcomes = {each: telemetry.state.gauge(outcome, model=model, outcome=each.value) for each in Outcome}
         self._show_outcome(None)
         self._count_nonfinite(_LOSS, 0)
         self._take_back = telemetry.on_close(self._cut_off)
@@ -119,7 +124,7 @@ class Run:
 
     def _settle(self, outcome: Outcome) -> None:
         now = self.telemetry.clock.time()
-        self._gauge("elapsed_time").set(self._elapsed())
+        self._elapsed_gauge.set(self._elapsed())
         self._gauge("last_completion_timestamp").set(now)
         if outcome is Outcome.SUCCESS:
             self._gauge("last_success_timestamp").set(now)
@@ -137,9 +142,7 @@ class Run:
         self.end(error if error is not None else SystemExit())
 
     def _show_outcome(self, outcome: Outcome | None) -> None:
-        row = metric(self.phase, "outcome")
-        for each in Outcome:
-            gauge = self.telemetry.state.gauge(row, model=self.model, outcome=each.value)
+        for each, gauge in self._outcomes.items():
             gauge.set(1 if each is outcome else 0)
 
     def _count_nonfinite(self, suffix: str, count: int) -> None:

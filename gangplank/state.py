@@ -76,7 +76,8 @@ class Listener(Protocol):
         ...
 
 
-_Current = float | Distribution | Callable[[], float] | None
+_Value = float | Distribution | None
+_Current = _Value | Callable[[], float]
 
 
 class _Series:
@@ -273,13 +274,22 @@ class State:
         Args:
             only: Read just this metric.
         """
+        return merge([self], only=only)
+
+    def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, _Value]]]]:
+        """Return the labels and the value of all series, or of those of one metric; None is that of a series without.
+
+        It is :func:`merge` that needs the latter.
+        """
         with self.lock:
-            chosen = self._families.items() if only is None else [(only, self._families.get(only, {}))]
+            chosen = list(self._families.items()) if only is None else [(only, self._families.get(only, {}))]
             raw = [
                 (metric, [(labels, series.current()) for labels, series in family.items()]) for metric, family in chosen
             ]
-        families = ((metric, tuple(_points(values))) for metric, values in raw)
-        return [Family(metric, points) for metric, points in families if points]
+        return [
+            (metric, [(labels, value() if callable(value) else value) for labels, value in series])
+            for metric, series in raw
+        ]
 
     def listen(self, listener: Listener) -> None:
         """Tell ``listener`` of every metric there is, and of all to come."""
@@ -318,36 +328,30 @@ class State:
         return series
 
 
-def _points(values: Iterable[tuple[Labels, _Current]]) -> Iterable[Point]:
-    for labels, value in values:
-        current = value() if callable(value) else value
-        if current is not None:
-            yield Point(labels, current)
-
-
 def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family]:
     """Read several states as one, for an exit that serves them all.
 
-    Where two have the same series, counts are added and of everything else the later state's value stands.
+    Where two have the same series, counts are added and of everything else the later state's value stands; its having
+    none takes the series away.
 
     Args:
         states: The states, oldest first.
         only: Read just this metric.
     """
-    merged: dict[Metric, dict[Labels, float | Distribution]] = {}
+    merged: dict[Metric, dict[Labels, _Value]] = {}
     for state in states:
-        for family in state.read(only=only):
-            points = merged.setdefault(family.metric, {})
-            for point in family.points:
-                before = points.get(point.labels)
-                points[point.labels] = _added(family.metric.kind, before, point.value)
-    return [
-        Family(metric, tuple(Point(labels, value) for labels, value in points.items()))
-        for metric, points in merged.items()
-    ]
+        for metric, series in state.series_now(only):
+            values = merged.setdefault(metric, {})
+            for labels, value in series:
+                values[labels] = _added(metric.kind, values.get(labels), value)
+    families = (
+        Family(metric, tuple(Point(labels, value) for labels, value in values.items() if value is not None))
+        for metric, values in merged.items()
+    )
+    return [family for family in families if family.points]
 
 
-def _added(kind: Kind, before: float | Distribution | None, value: float | Distribution) -> float | Distribution:
+def _added(kind: Kind, before: _Value, value: _Value) -> _Value:
     if kind is Kind.COUNTER and isinstance(before, (int, float)) and isinstance(value, (int, float)):
         return before + value
     if kind is Kind.HISTOGRAM and isinstance(before, Distribution) and isinstance(value, Distribution):

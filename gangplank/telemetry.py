@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import sys
 import threading
@@ -15,7 +16,7 @@ from opentelemetry.metrics import MeterProvider
 
 from gangplank import binding
 from gangplank.catalogue import Phase, metric
-from gangplank.errors import ExportError
+from gangplank.errors import ConfigurationError, ExportError
 from gangplank.exporters.protocol import Exporter, Handle
 from gangplank.exporters.sdk import OwnProvider, is_sdk_part
 from gangplank.naming import Names
@@ -67,14 +68,18 @@ class Telemetry:
         given = _exporters(exporters)
         if meter_provider is not None and not isinstance(meter_provider, MeterProvider):
             raise TypeError(f"meter_provider must be an OpenTelemetry MeterProvider, not {meter_provider!r}")
-        self._provider = meter_provider
-        self._sdk_parts = [part for part in given if is_sdk_part(part)]
-        self._waiting: list[Exporter[Handle]] = [one for one in given if not is_sdk_part(one)]
+        sdk_parts = [part for part in given if is_sdk_part(part)]
+        self._waiting: list[Callable[[], object]] = []
+        if sdk_parts:
+            self._waiting.append(functools.partial(self._build_provider, sdk_parts))
+        if meter_provider is not None or not sdk_parts:
+            self._waiting.append(functools.partial(binding.join, self.state, meter_provider))
+        self._waiting += [functools.partial(self.attach, one) for one in given if not is_sdk_part(one)]
         self._handles: list[Handle] = []
         self._names: dict[tuple[Phase, str], Names] = {}
         self._endings: list[Callable[[BaseException | None], None]] = []
         self._lock = threading.RLock()
-        self._joined = self._closed = False
+        self._opened = self._closed = False
 
     @property
     def is_closed(self) -> bool:
@@ -94,11 +99,11 @@ class Telemetry:
         """
         failure: Exception | None = None
         with self._lock:
-            self._join()
-            for exporter in list(self._waiting):
+            self._open()
+            for begin in list(self._waiting):
                 try:
-                    self.attach(exporter)
-                    self._waiting.remove(exporter)
+                    begin()
+                    self._waiting.remove(begin)
                 except Exception as error:  # noqa: BLE001 - raised below, once the others have had their turn
                     failure = failure or error
         if failure is not None:
@@ -111,10 +116,16 @@ class Telemetry:
             The exit's handle, such as a :class:`~gangplank.exporters.prometheus.ScrapeServer` with its ``url``.
 
         Raises:
+            TypeError: it is no exporter.
             GangplankError: it could not be started, or this telemetry is closed.
         """
+        if is_sdk_part(exporter) or not _is_exporter(exporter):
+            raise TypeError(
+                f"exporter must be a PrometheusExporter, a PushgatewayExporter or the like, not {exporter!r}; parts of "
+                "the OpenTelemetry SDK are given to Telemetry(exporters=[...])"
+            )
         with self._lock:
-            self._join()
+            self._open()
             handle = exporter.start(self.state, self.trouble)
             self._handles.append(handle)
         return handle
@@ -192,19 +203,20 @@ class Telemetry:
         self._end_runs(error)
         self.close()
 
-    def _join(self) -> None:
+    def _open(self) -> None:
         if self._closed:
             raise ExportError("this telemetry is closed and cannot be started again: make a new one")
-        if self._joined:
-            return
-        if self._sdk_parts:
-            own = OwnProvider(self._sdk_parts)
-            self._handles.append(own)
-            binding.join(self.state, own.provider)
-        if self._provider is not None or not self._sdk_parts:
-            binding.join(self.state, self._provider)
-        self._joined = True
-        atexit.register(self._close_at_exit)
+        if not self._opened:
+            self._opened = True
+            atexit.register(self._close_at_exit)
+
+    def _build_provider(self, sdk_parts: list[Any]) -> None:
+        try:
+            own = OwnProvider(sdk_parts)
+        except Exception as error:  # the SDK raises plain Exceptions, for a reader that another provider has, say
+            raise ConfigurationError(f"exporters: no MeterProvider could be built of {sdk_parts}: {error}") from error
+        self._handles.append(own)
+        binding.join(self.state, own.provider)
 
     def _close_at_exit(self) -> None:
         # The interpreter leaves here the exception that nobody caught.
@@ -233,9 +245,13 @@ def _exporters(value: Any) -> list[Any]:  # noqa: ANN401 - checked here
         raise TypeError(f"exporters must be a list of exporters, not {value!r}")
     given = list(value)
     for index, one in enumerate(given):
-        if isinstance(one, type) or not (is_sdk_part(one) or callable(getattr(one, "start", None))):
+        if not (is_sdk_part(one) or _is_exporter(one)):
             raise TypeError(
                 f"exporters[{index}] must be a PrometheusExporter, a PushgatewayExporter, or a MetricReader or "
                 f"MetricExporter of the OpenTelemetry SDK, not {one!r}"
             )
     return given
+
+
+def _is_exporter(candidate: object) -> bool:
+    return not isinstance(candidate, type) and callable(getattr(candidate, "start", None))

@@ -60,7 +60,7 @@ def summarize(arrays: Iterable[npt.NDArray[Any]], bounds: tuple[float, ...]) -> 
         if finite < piece.size:
             piece = piece[~np.isnan(piece)]  # noqa: PLW2901 - the rest of the loop is about numbers alone
         numbers += piece.size
-        with np.errstate(invalid="ignore"):  # both infinities in one array: their sum is NaN, and says so
+        with np.errstate(invalid="ignore", over="ignore"):  # a sum that is no number, or beyond them, says so
             total += float(piece.sum(dtype=np.float64))
     return WeightSummary(Distribution(bounds, (*map(int, at_or_below), numbers), total), nonfinite)
 
@@ -86,6 +86,7 @@ def _limits(bounds: tuple[float, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]
     to float32 is not: 0.1 rounds up, and would take in a weight just above 0.1.
     """
     exact = np.asarray(bounds, dtype=np.float64)
-    with np.errstate(over="ignore"):  # a bound beyond float32 becomes infinite, and is stepped back below
+    with np.errstate(over="ignore"):  # a bound beyond float32 becomes infinite, and is stepped back where it is above
         rounded = exact.astype(dtype)
-    return np.where(rounded.astype(np.float64) > exact, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
+        below = np.nextafter(rounded, dtype.type(-np.inf))
+    return np.where(rounded.astype(np.float64) > exact, below, rounded)

@@ -1,9 +1,9 @@
 """Sees how ``fit`` and ``evaluate`` are left, of which Keras tells no callback.
 
 Keras calls ``on_train_end`` when training has finished and nothing at all when it has not: an exception or Ctrl-C
-passes through ``fit`` unheard. So as long as a callback of ours is alive, these two methods of ``keras.Model`` run inside
-a wrapper. It hands every argument on, returns what comes back, and lets every exception pass; the one thing it does is
-tell runs that began inside the call how it was left.
+passes through ``fit`` unheard. So as long as a callback of ours is alive, these two methods of ``keras.Model`` run
+inside a wrapper. It hands every argument on, returns what comes back, and lets every exception pass; the one thing it
+does is tell runs that began inside the call how it was left.
 
 The methods themselves stay the same objects. Replacing them would come too late for what most people write,
 ``model.fit(x, callbacks=[TelemetryCallback()])``: Python looks ``model.fit`` up before it makes the callback. Keras's

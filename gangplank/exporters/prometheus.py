@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import threading
 from collections.abc import Callable
 from os import PathLike
@@ -34,7 +36,8 @@ class PrometheusExporter:
 
     Raises:
         TypeError: an argument has the wrong type.
-        ConfigurationError: a port out of range, a file that is not there, or half of a TLS configuration.
+        ConfigurationError: a port out of range, a file that is not there or not what it should be, or half
+            of a TLS configuration.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class PrometheusExporter:
         self._certfile = _file("certfile", certfile)
         self._keyfile = _file("keyfile", keyfile)
         self._client_cafile = _file("client_cafile", client_cafile)
+        if self._certfile is not None:
+            _try_tls(self._certfile, self._keyfile, self._client_cafile)
 
     def __repr__(self) -> str:
         return f"PrometheusExporter(port={self._port}, host={self._host!r})"
@@ -67,7 +72,7 @@ class PrometheusExporter:
         """Open the port and serve ``state``.
 
         Raises:
-            ServerStartError: the port is taken, the host is not this machine's, or a TLS file is not usable.
+            ServerStartError: the port is taken, or the host is not this machine's.
         """
         registry = self._registry if self._registry is not None else CollectorRegistry()
         try:
@@ -80,11 +85,14 @@ class PrometheusExporter:
                 client_cafile=self._client_cafile,
                 client_auth_required=self._client_cafile is not None,
             )
-        except OSError as error:  # ssl.SSLError is one too
+        except (OSError, UnicodeError) as error:  # the latter for a host name that cannot be one
             raise ServerStartError(
                 f"could not serve metrics at {self._host}:{self._port}: {error}. Is the port taken? "
                 f"port=0 takes a free one"
             ) from error
+        if isinstance(server.socket, ssl.SSLSocket):
+            # Else the handshake is waited for where connections are accepted: one silent client, and no scrape works.
+            server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # pyright: ignore
         exposition.show(state, registry)
         scheme = "http" if self._certfile is None else "https"
         return ScrapeServer(_url(scheme, server), server, thread, unshow=lambda: exposition.hide(state, registry))
@@ -102,6 +110,7 @@ class ScrapeServer:
         self._server = server
         self._thread = thread
         self._unshow = unshow
+        self._pid = os.getpid()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -119,7 +128,10 @@ class ScrapeServer:
             return
         self._closed = True
         self._unshow()
-        # shutdown() waits for the serving loop, which a client that stalls in a TLS handshake can hold up.
+        if os.getpid() != self._pid:  # a forked child has the socket, and not the thread that serves it
+            self._server.server_close()
+            return
+        # shutdown() waits for the serving loop to come round.
         stopping = threading.Thread(target=self._server.shutdown, name="gangplank-scrape-close", daemon=True)
         try:
             stopping.start()
@@ -143,3 +155,21 @@ def _file(argument: str, path: _Path | None) -> str | None:
     if not Path(path).is_file():
         raise ConfigurationError(f"{argument} must be a file that exists, got {str(path)!r}")
     return str(path)
+
+
+def _try_tls(certfile: str, keyfile: str | None, client_cafile: str | None) -> None:
+    """Load the files once, since the server binds its port before it does, and would not let go of it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certfile, keyfile)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigurationError(
+            f"certfile and keyfile must be a certificate and its key in PEM, got {certfile!r} and {keyfile!r}: {error}"
+        ) from error
+    try:
+        if client_cafile is not None:
+            context.load_verify_locations(client_cafile)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"client_cafile must hold certificates in PEM, got {client_cafile!r}: {error}"
+        ) from error

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.error import HTTPError
 
 from prometheus_client import push_to_gateway, pushadd_to_gateway
 
@@ -25,7 +26,7 @@ from gangplank import checks
 from gangplank.catalogue import Phase, metric
 from gangplank.errors import ConfigurationError, ExportError
 from gangplank.exporters.exposition import Families
-from gangplank.exporters.transport import Handler, RefusedError, SessionHandler, without_credentials
+from gangplank.exporters.transport import Handler, RefusedError, SessionHandler, redacted, without_credentials
 from gangplank.state import Family, State
 from gangplank.trouble import Trouble
 
@@ -115,8 +116,14 @@ class PushgatewayExporter:
             )
         except ExportError:
             raise
-        except Exception as error:  # a user's handler raises what it likes
-            raise ExportError(f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - a user's handler raises what it likes, with the password in it
+            kind = RefusedError if isinstance(error, HTTPError) else ExportError
+            raise kind(redacted(f"{type(error).__name__}: {error}", self.url)) from None
+
+    def close(self) -> None:
+        """Let go of the connection, if the HTTP is done here."""
+        if isinstance(self.handler, SessionHandler):
+            self.handler.close()
 
 
 class Pusher:
@@ -164,13 +171,15 @@ class Pusher:
         Raises:
             ExportError: the push failed, or took longer than ``timeout`` seconds.
         """
-        self.notify()
         if self._thread is None or self._is_forked():
+            self.notify()
             return
         with self._changed:
             number = self._begun + 1
+            self._wanted = True
+            self._changed.notify_all()
             if not self._changed.wait_for(lambda: self._ended >= number or not self._is_working(), timeout):
-                raise ExportError(f"{self._exporter!r} did not answer within {timeout} s")
+                raise ExportError(f"{self._exporter!r} did not answer within {timeout:.3g} s")
             if self._error is not None:
                 raise self._error
 
@@ -183,10 +192,12 @@ class Pusher:
             self._changed.notify_all()
         if self._thread is None:
             self._push_if_changed()
-            return
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            _logger.warning("%r did not answer within %s s: its last push may be lost", self._exporter, timeout)
+        else:
+            self._thread.join(timeout)
+        if self._is_working():
+            _logger.warning("%r did not answer within %.3g s: its last push may be lost", self._exporter, timeout)
+        else:
+            self._exporter.close()
 
     def _is_forked(self) -> bool:
         # A forked child has a copy of its parent's state, and no business to push it over the parent's.

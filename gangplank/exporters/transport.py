@@ -6,14 +6,15 @@ from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from gangplank.errors import ExportError
 
 Headers = list[tuple[str, str]]
 Handler = Callable[..., Callable[[], None]]
-"""prometheus_client's push handler: called with url, method, timeout, headers and data by name, it returns what sends."""
+"""prometheus_client's push handler: called with url, method, timeout, headers and data, it returns what sends."""
 
-_SHOWN_OF_A_REPLY = 300
+_READ_OF_A_REPLY = 500
 _ACCEPTED = range(200, 300)
 
 
@@ -52,12 +53,12 @@ class SessionHandler:
                     allow_redirects=False,
                     stream=True,
                 ) as reply:
-                    if reply.status_code in _ACCEPTED:
-                        return
-                    said = reply.raw.read(_SHOWN_OF_A_REPLY, decode_content=True).decode(errors="replace").strip()
-                    raise RefusedError(f"{without_credentials(url)} answered {reply.status_code}: {said}")
-            except requests.RequestException as error:
-                raise ExportError(_redacted(str(error), url)) from None
+                    # Read to its end, which is near, the reply lets the connection serve the next push.
+                    said = reply.raw.read(_READ_OF_A_REPLY, decode_content=True).decode(errors="replace").strip()
+                    if reply.status_code not in _ACCEPTED:
+                        raise RefusedError(f"{without_credentials(url)} answered {reply.status_code}: {said}")
+            except (requests.RequestException, HTTPError) as error:
+                raise ExportError(redacted(str(error), url)) from None
 
         return send
 
@@ -72,7 +73,8 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _redacted(message: str, url: str) -> str:
+def redacted(message: str, url: str) -> str:
+    """Return ``message`` without the user and password that ``url`` holds."""
     userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
     if not at:
         return message

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 import trustme
 
-from gangplank import ConfigurationError, PrometheusExporter, ServerStartError, Telemetry
+from gangplank import ConfigurationError, PrometheusExporter, Telemetry
 from gangplank.catalogue import Phase, model_metric
 from gangplank.exporters.prometheus import ScrapeServer
 
@@ -110,17 +110,15 @@ def test_half_a_tls_configuration_is_refused(given: list[str], tmp_path: Path) -
         PrometheusExporter(**files)
 
 
-def test_a_certificate_that_is_none_is_a_failed_start(telemetry: Telemetry, tmp_path: Path) -> None:
-    """The file is there, but not a certificate; the port is not left open."""
+@pytest.mark.parametrize("which", ["certfile", "client_cafile"])
+def test_a_file_that_is_no_certificate_is_refused(certificates: Certificates, tmp_path: Path, which: str) -> None:
+    """The file is there, and holds something else: an error at construction, before any port is open."""
+    certfile, keyfile = certificates.server
     file = tmp_path / "file.pem"
     file.write_text("not a certificate")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()
-    with pytest.raises(ServerStartError, match=f"127.0.0.1:{port}"):
-        telemetry.attach(PrometheusExporter(port=port, certfile=file, keyfile=file))
-    server = telemetry.attach(PrometheusExporter(port=port))
-    assert LINE in get(server.url)
+    files: dict[str, Any] = {"certfile": certfile, "keyfile": keyfile, which: file}
+    with pytest.raises(ConfigurationError, match=which):
+        PrometheusExporter(**files)
 
 
 def test_closing_with_a_client_that_stalls(telemetry: Telemetry, certificates: Certificates) -> None:
