@@ -23,7 +23,8 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from gangplank.catalogue import Kind, Metric
 from gangplank.distribution import Distribution
 from gangplank.naming import canonical
-from gangplank.state import Labels, State, merge
+from gangplank.series import Labels
+from gangplank.state import State, merge
 
 _Read = Callable[[CallbackOptions], Iterable[Observation]]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gangplank.catalogue import Kind, Metric, Outcome, Phase, find, metric, model_metric
-from gangplank.state import Gauge
+from gangplank.series import Gauge
 from gangplank.telemetry import Telemetry
 
 if TYPE_CHECKING:

@@ -7,45 +7,18 @@ to listeners, as OpenTelemetry cannot take it any other way.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-import time
 import weakref
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Protocol, TypeVar
 
 from gangplank.catalogue import Kind, Metric, Phase
 from gangplank.distribution import Distribution
+from gangplank.series import KINDS, Counter, Gauge, Histogram, Labels, Series, Snapshot, Value
 
-Labels = tuple[tuple[str, str], ...]
-
-
-class Clock(Protocol):
-    """Where time comes from; tests bring their own."""
-
-    def time(self) -> float:
-        """Return the Unix time in seconds."""
-        ...
-
-    def monotonic(self) -> float:
-        """Return seconds since some moment, never going back: for durations."""
-        ...
-
-
-class SystemClock:
-    """The system's clock."""
-
-    def time(self) -> float:
-        """Return the Unix time in seconds."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return seconds since some moment."""
-        return time.perf_counter()
+_S = TypeVar("_S", bound=Series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,124 +49,6 @@ class Listener(Protocol):
         ...
 
 
-_Value = float | Distribution | None
-_Current = _Value | Callable[[], float]
-
-
-class _Series:
-    """What all series share."""
-
-    __slots__ = ("_labels", "_lock", "_metric", "_state")
-
-    def __init__(self, state: State, metric: Metric, labels: Labels) -> None:
-        self._state = state
-        self._lock = state.lock
-        self._metric = metric
-        self._labels = labels
-
-    def current(self) -> _Current:
-        """Return the present value, or a function that computes it, or None for no value; the lock is held."""
-        raise NotImplementedError
-
-
-class Gauge(_Series):
-    """A value that goes up and down. A value that is not finite counts as none: an old one must not stay on show."""
-
-    __slots__ = ("_current",)
-
-    def __init__(self, state: State, metric: Metric, labels: Labels) -> None:
-        super().__init__(state, metric, labels)
-        self._current: float | Callable[[], float] | None = None
-
-    def set(self, value: float) -> None:
-        """Set the value; NaN and infinities take the series away until a finite value comes."""
-        with self._lock:
-            self._current = value if math.isfinite(value) else None
-            self._state.written(self._metric)
-
-    def follow(self, function: Callable[[], float]) -> None:
-        """Compute the value with ``function`` whenever it is read, until it is set."""
-        with self._lock:
-            self._current = function
-            self._state.written(self._metric)
-
-    def clear(self) -> None:
-        """Take the series away until a value is set."""
-        with self._lock:
-            self._current = None
-            self._state.written(self._metric)
-
-    def current(self) -> float | Callable[[], float] | None:
-        """Return the value, or the function that computes it."""
-        return self._current
-
-
-class Counter(_Series):
-    """A total that only grows."""
-
-    __slots__ = ("_total",)
-
-    def __init__(self, state: State, metric: Metric, labels: Labels) -> None:
-        super().__init__(state, metric, labels)
-        self._total: float = 0
-
-    def add(self, amount: float) -> None:
-        """Add ``amount``, which must not be negative."""
-        if not amount >= 0:
-            raise ValueError(f"amount must be 0 or more, got {amount!r}")
-        with self._lock:
-            self._total += amount
-            self._state.written(self._metric)
-
-    def current(self) -> float:
-        """Return the total."""
-        return self._total
-
-
-class Histogram(_Series):
-    """Observations that accumulate."""
-
-    __slots__ = ("_counts", "_sum")
-
-    def __init__(self, state: State, metric: Metric, labels: Labels) -> None:
-        super().__init__(state, metric, labels)
-        self._counts = [0] * (len(metric.bounds) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float, times: int = 1) -> None:
-        """Record ``value`` as seen ``times`` times."""
-        index = bisect_left(self._metric.bounds, value)
-        with self._lock:
-            self._counts[index] += times
-            self._sum += value * times
-            self._state.written(self._metric)
-        self._state.tell_observed(self._metric, self._labels, value, times)
-
-    def current(self) -> Distribution:
-        """Return all observations so far."""
-        return Distribution(self._metric.bounds, tuple(accumulate(self._counts)), self._sum)
-
-
-class Snapshot(_Series):
-    """The distribution of values at one moment; a new one replaces it."""
-
-    __slots__ = ("_current",)
-
-    def __init__(self, state: State, metric: Metric, labels: Labels) -> None:
-        super().__init__(state, metric, labels)
-        self._current: Distribution | None = None
-
-    def set(self, distribution: Distribution) -> None:
-        """Replace the distribution."""
-        with self._lock:
-            self._current = distribution
-            self._state.written(self._metric)
-
-    def current(self) -> Distribution | None:
-        """Return the last distribution."""
-        return self._current
-
-
 _states: weakref.WeakSet[State] = weakref.WeakSet()
 _forking: list[State] = []
 
@@ -213,14 +68,6 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
-_KINDS: dict[Kind, type[_Series]] = {
-    Kind.GAUGE: Gauge,
-    Kind.COUNTER: Counter,
-    Kind.HISTOGRAM: Histogram,
-    Kind.SNAPSHOT: Snapshot,
-}
-_S = TypeVar("_S", bound=_Series)
-
 
 class State:
     """All series of one telemetry.
@@ -234,7 +81,7 @@ class State:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._families: dict[Metric, dict[Labels, _Series]] = {}
+        self._families: dict[Metric, dict[Labels, Series]] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._version = 0
         _states.add(self)
@@ -276,7 +123,7 @@ class State:
         """
         return merge([self], only=only)
 
-    def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, _Value]]]]:
+    def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, Value]]]]:
         """Return the labels and the value of all series, or of those of one metric; None is that of a series without.
 
         It is :func:`merge` that needs the latter.
@@ -310,7 +157,7 @@ class State:
             listener.observed(metric, labels, value, times)
 
     def _series(self, kind: type[_S], metric: Metric, attributes: dict[str, str]) -> _S:
-        if _KINDS[metric.kind] is not kind:
+        if KINDS[metric.kind] is not kind:
             raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {kind.__name__.lower()}")
         if attributes.keys() != set(metric.attributes):
             raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
@@ -338,7 +185,7 @@ def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family
         states: The states, oldest first.
         only: Read just this metric.
     """
-    merged: dict[Metric, dict[Labels, _Value]] = {}
+    merged: dict[Metric, dict[Labels, Value]] = {}
     for state in states:
         for metric, series in state.series_now(only):
             values = merged.setdefault(metric, {})
@@ -351,7 +198,7 @@ def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family
     return [family for family in families if family.points]
 
 
-def _added(kind: Kind, before: _Value, value: _Value) -> _Value:
+def _added(kind: Kind, before: Value, value: Value) -> Value:
     if kind is Kind.COUNTER and isinstance(before, (int, float)) and isinstance(value, (int, float)):
         return before + value
     if kind is Kind.HISTOGRAM and isinstance(before, Distribution) and isinstance(value, Distribution):

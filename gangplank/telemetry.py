@@ -16,11 +16,12 @@ from opentelemetry.metrics import MeterProvider
 
 from gangplank import binding
 from gangplank.catalogue import Phase, metric
+from gangplank.clock import Clock, SystemClock
 from gangplank.errors import ConfigurationError, ExportError
 from gangplank.exporters.protocol import Exporter, Handle
 from gangplank.exporters.sdk import OwnProvider, is_sdk_part
 from gangplank.naming import Names
-from gangplank.state import Clock, State, SystemClock
+from gangplank.state import State
 from gangplank.trouble import Trouble
 
 _logger = logging.getLogger("gangplank.telemetry")

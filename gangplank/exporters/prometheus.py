@@ -92,7 +92,7 @@ class PrometheusExporter:
             ) from error
         if isinstance(server.socket, ssl.SSLSocket):
             # Else the handshake is waited for where connections are accepted: one silent client, and no scrape works.
-            server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # pyright: ignore
+            server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         exposition.show(state, registry)
         scheme = "http" if self._certfile is None else "https"
         return ScrapeServer(_url(scheme, server), server, thread, unshow=lambda: exposition.hide(state, registry))

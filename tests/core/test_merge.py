@@ -8,7 +8,8 @@ import pytest
 
 from gangplank.catalogue import Metric, Phase, metric, model_metric
 from gangplank.distribution import Distribution
-from gangplank.state import Labels, State, merge
+from gangplank.series import Labels
+from gangplank.state import State, merge
 
 LOSS = model_metric(Phase.TRAIN, "loss")
 STEPS = metric(Phase.TRAIN, "steps")

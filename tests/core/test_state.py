@@ -10,7 +10,8 @@ import pytest
 
 from gangplank.catalogue import STEP_DURATION_BOUNDS, Metric, Phase, metric, model_metric
 from gangplank.distribution import Distribution
-from gangplank.state import Labels, State
+from gangplank.series import Labels
+from gangplank.state import State
 
 LOSS = model_metric(Phase.TRAIN, "loss")
 STEPS = metric(Phase.TRAIN, "steps")
