@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Iterable
 from itertools import pairwise
 from numbers import Real
@@ -45,16 +46,29 @@ def port(argument: str, value: object) -> int:
 
 
 def seconds(argument: str, value: object) -> float:
-    """Return ``value`` if it is a finite number of seconds above zero.
+    """Return ``value`` if it is a number of seconds above zero that can be waited for.
 
     Raises:
         TypeError: it is not a number.
-        ConfigurationError: it is not finite or not above zero.
+        ConfigurationError: it is not above zero, or longer than the system can wait.
     """
     number = _real(argument, value)
-    if not (math.isfinite(number) and number > 0):
-        raise ConfigurationError(f"{argument} must be a number of seconds above 0, got {value!r}")
+    if not 0 < number <= threading.TIMEOUT_MAX:
+        raise ConfigurationError(
+            f"{argument} must be a number of seconds above 0 and at most {threading.TIMEOUT_MAX:.0f}, got {value!r}"
+        )
     return number
+
+
+def flag(argument: str, value: object) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{argument} must be True or False, not {value!r}")
+    return value
 
 
 def function(argument: str, value: Any) -> Any:  # noqa: ANN401 - the caller knows the signature

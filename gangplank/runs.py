@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING
 
-from gangplank.catalogue import Kind, Metric, Outcome, Phase, find, metric, model_metric
+from gangplank.catalogue import Outcome, Phase, find, metric, model_metric
 from gangplank.series import Gauge
 from gangplank.telemetry import Telemetry
 
@@ -44,7 +44,7 @@ class Run:
         self._lock = threading.Lock()
         self._ended = False
         self._diverged = False
-        telemetry.state.forget(self._is_of_an_earlier_run)
+        telemetry.state.begin_run(phase, model)
         clock = telemetry.clock
         began = clock.monotonic()
         self._elapsed: Callable[[], float] = lambda: clock.monotonic() - began
@@ -148,14 +148,6 @@ class Run:
     def _count_nonfinite(self, suffix: str, count: int) -> None:
         row = metric(self.phase, "nonfinite")
         self.telemetry.state.counter(row, model=self.model, metric=suffix).add(count)
-
-    def _is_of_an_earlier_run(self, row: Metric, attributes: Mapping[str, str]) -> bool:
-        return (
-            row.phase is self.phase
-            and attributes.get("model") == self.model
-            and row.kind in (Kind.GAUGE, Kind.SNAPSHOT)
-            and not row.durable
-        )
 
     def _gauge(self, suffix: str) -> Gauge:
         return self.telemetry.state.gauge(metric(self.phase, suffix), model=self.model)

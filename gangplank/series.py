@@ -40,11 +40,10 @@ Current = Value | Callable[[], float]
 class Series:
     """What all series share."""
 
-    __slots__ = ("_labels", "_lock", "_metric", "_owner")
+    __slots__ = ("_labels", "_metric", "_owner")
 
     def __init__(self, owner: Owner, metric: Metric, labels: Labels) -> None:
         self._owner = owner
-        self._lock = owner.lock
         self._metric = metric
         self._labels = labels
 
@@ -64,19 +63,19 @@ class Gauge(Series):
 
     def set(self, value: float) -> None:
         """Set the value; NaN and infinities take the series away until a finite value comes."""
-        with self._lock:
+        with self._owner.lock:
             self._current = value if math.isfinite(value) else None
             self._owner.written(self._metric)
 
     def follow(self, function: Callable[[], float]) -> None:
         """Compute the value with ``function`` whenever it is read, until it is set."""
-        with self._lock:
+        with self._owner.lock:
             self._current = function
             self._owner.written(self._metric)
 
     def clear(self) -> None:
         """Take the series away until a value is set."""
-        with self._lock:
+        with self._owner.lock:
             self._current = None
             self._owner.written(self._metric)
 
@@ -98,7 +97,7 @@ class Counter(Series):
         """Add ``amount``, which must not be negative."""
         if not amount >= 0:
             raise ValueError(f"amount must be 0 or more, got {amount!r}")
-        with self._lock:
+        with self._owner.lock:
             self._total += amount
             self._owner.written(self._metric)
 
@@ -120,7 +119,7 @@ class Histogram(Series):
     def observe(self, value: float, times: int = 1) -> None:
         """Record ``value`` as seen ``times`` times."""
         index = bisect_left(self._metric.bounds, value)
-        with self._lock:
+        with self._owner.lock:
             self._counts[index] += times
             self._sum += value * times
             self._owner.written(self._metric)
@@ -142,7 +141,7 @@ class Snapshot(Series):
 
     def set(self, distribution: Distribution) -> None:
         """Replace the distribution."""
-        with self._lock:
+        with self._owner.lock:
             self._current = distribution
             self._owner.written(self._metric)
 

@@ -7,10 +7,11 @@ to listeners, as OpenTelemetry cannot take it any other way.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -50,23 +51,19 @@ class Listener(Protocol):
 
 
 _states: weakref.WeakSet[State] = weakref.WeakSet()
-_forking: list[State] = []
 
 
-def _before_fork() -> None:
-    # A lock that another thread holds at the moment of a fork stays locked in the child for ever.
-    _forking.extend(_states)
-    for state in _forking:
-        state.lock.acquire()
-
-
-def _after_fork() -> None:
-    while _forking:
-        _forking.pop().lock.release()
+def _renew_locks() -> None:
+    # A lock that another thread held at the moment of the fork would stay locked in the child for ever.
+    for state in _states:
+        state.lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_renew_locks)
+
+_Run = tuple[Phase, str]
+_run_numbers = itertools.count(1)
 
 
 class State:
@@ -83,13 +80,28 @@ class State:
         self.lock = threading.RLock()
         self._families: dict[Metric, dict[Labels, Series]] = {}
         self._listeners: tuple[Listener, ...] = ()
-        self._version = 0
+        self._versions: dict[tuple[Phase, bool], int] = {}
+        self.runs: dict[_Run, int] = {}
         _states.add(self)
 
     @property
     def version(self) -> int:
         """A number that grows with every write, those about exporting aside."""
-        return self._version
+        return sum(number for (phase, _), number in self.versions().items() if phase is not Phase.EXPORT)
+
+    def versions(self) -> dict[tuple[Phase, bool], int]:
+        """Return a number for each phase, and for what is durable in it, that grows with every write there."""
+        with self.lock:
+            return dict(self._versions)
+
+    def begin_run(self, phase: Phase, model: str) -> None:
+        """Take away what an earlier run of that phase left of that model, but for counters and what is durable.
+
+        Among several states that an exit shows together, such series count in the state of the newest run only.
+        """
+        with self.lock:
+            self.runs[phase, model] = next(_run_numbers)
+        self.forget(lambda metric, attributes: _run_of(metric, attributes) == (phase, model))
 
     def gauge(self, metric: Metric, /, **attributes: str) -> Gauge:
         """Return the gauge of that metric and those attributes, made if need be."""
@@ -113,7 +125,7 @@ class State:
             for metric, family in self._families.items():
                 for labels in [labels for labels in family if unwanted(metric, dict(labels))]:
                     del family[labels]
-                    self._version += 1
+                    self.written(metric)
 
     def read(self, *, only: Metric | None = None) -> list[Family]:
         """Return all families that have a value now, in the order in which they came.
@@ -148,8 +160,8 @@ class State:
 
     def written(self, metric: Metric) -> None:
         """Count a write to a series of ``metric``; the lock is held."""
-        if metric.phase is not Phase.EXPORT:
-            self._version += 1
+        kind = (metric.phase, metric.durable)
+        self._versions[kind] = self._versions.get(kind, 0) + 1
 
     def tell_observed(self, metric: Metric, labels: Labels, value: float, times: int) -> None:
         """Pass an observation to the listeners."""
@@ -161,7 +173,7 @@ class State:
             raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {kind.__name__.lower()}")
         if attributes.keys() != set(metric.attributes):
             raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
-        labels = tuple((key, attributes[key]) for key in metric.attributes)
+        labels = tuple((key, _encodable(attributes[key])) for key in metric.attributes)
         with self.lock:
             is_new = metric not in self._families
             family = self._families.setdefault(metric, {})
@@ -178,19 +190,27 @@ class State:
 def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family]:
     """Read several states as one, for an exit that serves them all.
 
-    Where two have the same series, counts are added and of everything else the later state's value stands; its having
-    none takes the series away.
+    Where two have the same series, counts are added, and of what is durable the greater value stands, as it is a time.
+    Of what belongs to a run, the state in which the newest run of that model began has the say, also where it has
+    nothing. Of anything else a later state's value stands.
 
     Args:
         states: The states, oldest first.
         only: Read just this metric.
     """
+    states = tuple(states)
+    newest: dict[_Run, int] = {}
+    for state in states:
+        for begun, number in state.runs.items():
+            newest[begun] = max(number, newest.get(begun, 0))
     merged: dict[Metric, dict[Labels, Value]] = {}
     for state in states:
         for metric, series in state.series_now(only):
             values = merged.setdefault(metric, {})
             for labels, value in series:
-                values[labels] = _added(metric.kind, values.get(labels), value)
+                run = _run_of(metric, dict(labels))
+                if run is None or state.runs.get(run) == newest.get(run):
+                    values[labels] = _together(metric, values.get(labels), value)
     families = (
         Family(metric, tuple(Point(labels, value) for labels, value in values.items() if value is not None))
         for metric, values in merged.items()
@@ -198,10 +218,25 @@ def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family
     return [family for family in families if family.points]
 
 
-def _added(kind: Kind, before: Value, value: Value) -> Value:
-    if kind is Kind.COUNTER and isinstance(before, (int, float)) and isinstance(value, (int, float)):
-        return before + value
-    if kind is Kind.HISTOGRAM and isinstance(before, Distribution) and isinstance(value, Distribution):
+def _run_of(metric: Metric, attributes: Mapping[str, str]) -> _Run | None:
+    """Return the run that a series belongs to, if it ends with it."""
+    if metric.durable or metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) or "model" not in attributes:
+        return None
+    return metric.phase, attributes["model"]
+
+
+def _together(metric: Metric, before: Value, value: Value) -> Value:
+    if isinstance(before, (int, float)) and isinstance(value, (int, float)):
+        if metric.kind is Kind.COUNTER:
+            return before + value
+        if metric.durable:
+            return max(before, value)
+    if metric.kind is Kind.HISTOGRAM and isinstance(before, Distribution) and isinstance(value, Distribution):
         counts = tuple(left + right for left, right in zip(before.cumulative, value.cumulative, strict=True))
         return Distribution(value.bounds, counts, before.sum + value.sum)
-    return value
+    return before if metric.durable and value is None else value
+
+
+def _encodable(label: str) -> str:
+    """Replace what UTF-8 cannot hold (half a surrogate pair, from a file's name), which no exit could write."""
+    return label.encode("utf-8", "replace").decode()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import atexit
 import functools
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from opentelemetry.metrics import MeterProvider
 
-from gangplank import binding
+from gangplank import binding, checks
 from gangplank.catalogue import Phase, metric
 from gangplank.clock import Clock, SystemClock
 from gangplank.errors import ConfigurationError, ExportError
@@ -27,6 +28,8 @@ from gangplank.trouble import Trouble
 _logger = logging.getLogger("gangplank.telemetry")
 _ERRORS = metric(Phase.EXPORT, "errors")
 _LEAST = 0.1
+_AT_EXIT = 5.0
+"""Seconds that a program's end waits for all telemetries together."""
 
 _H = TypeVar("_H", bound=Handle)
 
@@ -41,9 +44,9 @@ class Telemetry:
     Args:
         exporters: Exits of its own: :class:`~gangplank.PrometheusExporter`, :class:`~gangplank.PushgatewayExporter`,
             and MetricReaders and MetricExporters of the OpenTelemetry SDK, for which a MeterProvider is built.
-        meter_provider: The MeterProvider to join. By default the one that the process has or will have, unless
-            ``exporters`` holds parts of the SDK. It is joined by the public API; nothing of it is changed, and it is
-            never shut down here.
+        meter_provider: The MeterProvider to join, also beside ``exporters``. Without either, the one that the process
+            has or will have is joined. It is joined by the public API; nothing of it is changed, and it is never shut
+            down here.
         clock: Where time comes from; for tests.
 
     Raises:
@@ -55,6 +58,8 @@ class Telemetry:
         ...     telemetry.state.version
         0
     """
+
+    _open_ones: ClassVar[set[Telemetry]] = set()
 
     def __init__(
         self,
@@ -70,22 +75,26 @@ class Telemetry:
         if meter_provider is not None and not isinstance(meter_provider, MeterProvider):
             raise TypeError(f"meter_provider must be an OpenTelemetry MeterProvider, not {meter_provider!r}")
         sdk_parts = [part for part in given if is_sdk_part(part)]
+        # What start() has yet to do. With exits of its own it joins no provider unasked: a process that has both would
+        # show, and count, everything twice.
         self._waiting: list[Callable[[], object]] = []
         if sdk_parts:
             self._waiting.append(functools.partial(self._build_provider, sdk_parts))
-        if meter_provider is not None or not sdk_parts:
+        if meter_provider is not None or not given:
             self._waiting.append(functools.partial(binding.join, self.state, meter_provider))
-        self._waiting += [functools.partial(self.attach, one) for one in given if not is_sdk_part(one)]
+        self._waiting += [functools.partial(self._attach, one) for one in given if not is_sdk_part(one)]
         self._handles: list[Handle] = []
         self._names: dict[tuple[Phase, str], Names] = {}
         self._endings: list[Callable[[BaseException | None], None]] = []
         self._lock = threading.RLock()
-        self._opened = self._closed = False
+        self._pid = os.getpid()
+        self._closing = self._finishing = False
+        self._closed = threading.Event()
 
     @property
     def is_closed(self) -> bool:
         """Whether it was closed; it then takes no more exits."""
-        return self._closed
+        return self._closing
 
     @property
     def handles(self) -> tuple[Handle, ...]:
@@ -118,56 +127,45 @@ class Telemetry:
 
         Raises:
             TypeError: it is no exporter.
-            GangplankError: it could not be started, or this telemetry is closed.
+            GangplankError: it, or an exit that was given before, could not be started, or this telemetry is closed.
         """
         if is_sdk_part(exporter) or not _is_exporter(exporter):
             raise TypeError(
                 f"exporter must be a PrometheusExporter, a PushgatewayExporter or the like, not {exporter!r}; parts of "
                 "the OpenTelemetry SDK are given to Telemetry(exporters=[...])"
             )
-        with self._lock:
-            self._open()
-            handle = exporter.start(self.state, self.trouble)
-            self._handles.append(handle)
-        return handle
+        self.start()
+        return self._attach(exporter)
 
     def notify(self) -> None:
         """Tell the exits that something worth exporting has happened.
 
         Raises:
-            ExportError: an exit exports on this thread, as its user asked, and could not.
+            ExportError: an exit lets its user wait for its pushes, as asked, and could not push. The others were told.
         """
-        for handle in self._handles:
-            try:
-                handle.notify()
-            except ExportError:
-                raise
-            except Exception as error:  # noqa: BLE001 - an exit's fault is not the host's
-                self.trouble.report("notify an exporter", error, detail=True)
+        self._tell_all("notify an exporter", lambda handle: handle.notify())
 
     def flush(self, timeout: float = 5.0) -> None:
         """Deliver the present state to every exit of its own, within ``timeout`` seconds.
 
         Raises:
-            ExportError: an exit could not deliver.
+            ExportError: an exit could not deliver, or this telemetry is closed. The other exits were flushed.
         """
-        deadline = time.monotonic() + timeout
-        for handle in list(self._handles):
-            handle.flush(max(deadline - time.monotonic(), _LEAST))
+        if self._closing:
+            raise ExportError("this telemetry is closed: what it had was delivered then, if it could be")
+        deadline = time.monotonic() + checks.seconds("timeout", timeout)
+        self._tell_all("flush an exporter", lambda handle: handle.flush(_left(deadline)))
 
     def close(self, timeout: float = 5.0) -> None:
         """End runs that are still on, deliver for the last time and close the exits, within ``timeout`` seconds.
 
-        Never raises; a second call does nothing. A MeterProvider that is not ours goes on to show the final values,
-        since it alone knows when it exports for the last time.
+        Raises nothing once the timeout is a number; a second call waits for the first. A MeterProvider that is not ours
+        goes on to show the final values, since it alone knows when it exports for the last time. A forked child closes
+        nothing of its parent's.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        atexit.unregister(self._close_at_exit)
-        self._end_runs(None)
-        self._close_exits(timeout)
+        deadline = time.monotonic() + checks.seconds("timeout", timeout)
+        self._begin_close(None)
+        self._finish_close(deadline)
 
     def names(self, phase: Phase, model: str) -> Names:
         """Return the names that the metrics of that model have in that phase."""
@@ -201,15 +199,36 @@ class Telemetry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._end_runs(error)
+        self._begin_close(error)
         self.close()
 
+    def _tell_all(self, doing: str, tell: Callable[[Handle], None]) -> None:
+        failure: ExportError | None = None
+        for handle in self.handles:
+            try:
+                tell(handle)
+            except ExportError as error:
+                failure = failure or error
+            except Exception as error:  # noqa: BLE001 - an exit's fault is not the host's
+                self.trouble.report(doing, error, detail=True)
+        if failure is not None:
+            raise failure
+
     def _open(self) -> None:
-        if self._closed:
+        if self._closing:
             raise ExportError("this telemetry is closed and cannot be started again: make a new one")
-        if not self._opened:
-            self._opened = True
-            atexit.register(self._close_at_exit)
+        if self not in self._open_ones:
+            self._open_ones.add(self)
+            # Anew, so that it comes before what was registered earlier, such as a provider's own end.
+            atexit.unregister(self._close_all)
+            atexit.register(self._close_all)
+
+    def _attach(self, exporter: Exporter[_H]) -> _H:
+        with self._lock:
+            self._open()
+            handle = exporter.start(self.state, self.trouble)
+            self._handles.append(handle)
+        return handle
 
     def _build_provider(self, sdk_parts: list[Any]) -> None:
         try:
@@ -219,26 +238,53 @@ class Telemetry:
         self._handles.append(own)
         binding.join(self.state, own.provider)
 
-    def _close_at_exit(self) -> None:
-        # The interpreter leaves here the exception that nobody caught.
-        self._end_runs(getattr(sys, "last_value", None))
-        self.close()
-
-    def _end_runs(self, error: BaseException | None) -> None:
+    def _begin_close(self, error: BaseException | None) -> None:
+        if os.getpid() != self._pid:  # a forked child: these runs and exits are its parent's
+            return
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
         for ending in list(self._endings):
             with self.trouble.contained("end a run"):
                 ending(error)
-        self._endings.clear()
-
-    def _close_exits(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
         for handle in self._handles:
             with self.trouble.contained("close an exporter"):
-                handle.close(max(deadline - time.monotonic(), _LEAST))
-        self._handles.clear()
+                handle.begin_close()
+
+    def _finish_close(self, deadline: float) -> None:
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            is_first, self._finishing = not self._finishing, True
+            handles, self._handles = self._handles, []
+            self._open_ones.discard(self)
+        if not is_first:
+            self._closed.wait(_left(deadline))
+            return
+        for handle in handles:
+            with self.trouble.contained("close an exporter"):
+                handle.close(_left(deadline))
+        self._closed.set()
+
+    @classmethod
+    def _close_all(cls) -> None:
+        """Close what the program left open, all of it together in the time that one takes."""
+        # The interpreter leaves here the exception that nobody caught; in an interactive session, some earlier one.
+        error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+        deadline = time.monotonic() + _AT_EXIT
+        waiting = list(cls._open_ones)
+        for telemetry in waiting:
+            telemetry._begin_close(error)  # noqa: SLF001 - of this class
+        for telemetry in waiting:
+            telemetry._finish_close(deadline)  # noqa: SLF001
 
     def _count(self, error: BaseException) -> None:
         self.state.counter(_ERRORS, error_type=type(error).__name__).add(1)
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), _LEAST)
 
 
 def _exporters(value: Any) -> list[Any]:  # noqa: ANN401 - checked here

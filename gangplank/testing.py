@@ -46,6 +46,9 @@ class InMemoryExporter:
     def flush(self, timeout: float) -> None:
         """Do nothing: there is nowhere to deliver to."""
 
+    def begin_close(self) -> None:
+        """Do nothing, as ``close``."""
+
     def close(self, timeout: float) -> None:
         """Do nothing: what was seen last can still be looked at."""
 

@@ -23,17 +23,18 @@ class Trouble:
         self._count = count
         self._seen: dict[tuple[str, str], object] = {}
 
-    def report(self, doing: str, error: BaseException, *, detail: bool = False) -> None:
+    def report(self, doing: str, error: BaseException, *, cause: str | None = None, detail: bool = False) -> None:
         """Count ``error``, and log it unless its cause was logged before.
 
         Args:
             doing: What was being attempted, as in "could not {doing}".
             error: What went wrong.
+            cause: Tells it from other errors while doing that; by default the exception's type.
             detail: Log the traceback too: for errors that mean a bug rather than a fault of the environment.
         """
         if self._count is not None:
             self._count(error)
-        if self.is_new(doing, type(error).__name__):
+        if self.is_new(doing, cause or type(error).__name__):
             self._logger.warning(
                 "could not %s: %s: %s (counted from now on, logged once)",
                 doing,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import platform
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -62,11 +63,16 @@ class TelemetryCallback(keras.callbacks.Callback):
             None if histogram_buckets is None else checks.bucket_bounds("histogram_buckets", histogram_buckets)
         )
         self.telemetry = _default_telemetry() if telemetry is None else telemetry
-        self._training: TrainingRun | None = None
-        self._trained_model: Any = None
-        self._evaluation: Run | None = None
-        self._just_attached = False
+        self._forget_runs()
         witness.watch(self)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return a callback of the same settings for the same telemetry, with no run: tuners copy their callbacks."""
+        twin = copy.copy(self)
+        twin._forget_runs()  # noqa: SLF001 - of this class
+        memo[id(self)] = twin
+        witness.watch(twin)
+        return twin
 
     def set_model(self, model: Any) -> None:  # noqa: ANN401 - Keras is untyped
         """Take the model of the call that begins."""
@@ -142,6 +148,12 @@ class TelemetryCallback(keras.callbacks.Callback):
 
     def on_predict_begin(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Note that this attachment was for a prediction."""
+        self._just_attached = False
+
+    def _forget_runs(self) -> None:
+        self._training: TrainingRun | None = None
+        self._trained_model: Any = None
+        self._evaluation: Run | None = None
         self._just_attached = False
 
     def begin_late(self, method: str, model: Any) -> None:  # noqa: ANN401

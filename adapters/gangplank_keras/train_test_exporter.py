@@ -52,8 +52,7 @@ class TrainTestExporter(TelemetryCallback):
         checks.text("job", job)
         if handler is not None:
             checks.function("handler", handler)
-        if not isinstance(ignore_exceptions, bool):
-            raise TypeError(f"ignore_exceptions must be True or False, not {ignore_exceptions!r}")
+        checks.flag("ignore_exceptions", ignore_exceptions)
         super().__init__(
             _shared_telemetry(url, job, handler, synchronous=not ignore_exceptions),
             metrics=metrics,

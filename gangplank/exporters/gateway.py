@@ -29,7 +29,7 @@ class Gateway:
         self._job = job
         self._grouping_key = dict(grouping_key)
         self._timeout = timeout
-        self._handler: Handler = SessionHandler() if handler is None else handler
+        self._handler: Handler = SessionHandler(url) if handler is None else handler
 
     def __repr__(self) -> str:
         return f"{without_credentials(self._url)} (job {self._job!r})"
@@ -52,8 +52,10 @@ class Gateway:
         except ExportError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's handler raises what it likes, with the password in it
-            kind = RefusedError if isinstance(error, HTTPError) else ExportError
-            raise kind(redacted(f"{type(error).__name__}: {error}", self._url)) from None
+            message = redacted(f"{type(error).__name__}: {error}", self._url)
+            if isinstance(error, HTTPError):
+                raise RefusedError(message, error.code) from None
+            raise ExportError(message) from None
 
     def close(self) -> None:
         """Let go of the connection, if the HTTP is done here."""

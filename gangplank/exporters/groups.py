@@ -5,13 +5,16 @@ no longer true, and nothing is erased that still is, a state goes to several gro
 
 - ``{job, phase="train"}`` and ``{job, phase="test"}``, by PUT: all that a run says of itself. A newer run replaces it
   whole, a metric that it no longer has included; evaluating leaves training alone, also from another process.
-- ``{job}``, by POST, which replaces metric by metric: what outlives a run, such as the time of the last success, and
-  the export's own numbers.
+- ``{job, model}``, by POST, which replaces metric by metric: what outlives a run, such as the time of the last success.
+- ``{job}``, by POST: the export's own numbers.
+
+A group is sent only when something in it has changed: a process that trained long ago and evaluates now must not put
+its training over that of a process which trained since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import push_to_gateway, pushadd_to_gateway
@@ -19,7 +22,11 @@ from prometheus_client import push_to_gateway, pushadd_to_gateway
 from gangplank.catalogue import Phase
 from gangplank.state import Family, State
 
+_Versions = Mapping[tuple[Phase, bool], int]
 _RUN_PHASES = (Phase.TRAIN, Phase.TEST)
+
+Key = tuple[Phase, bool, str]
+"""Identifies a group: its phase, whether it is of what is durable, and then its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +34,57 @@ class Group:
     """What goes to one group of a gateway.
 
     Attributes:
+        key: Which group it is.
+        version: Of the state's part that is in it.
         push: prometheus_client's function that replaces the group, or the one that adds to it.
         labels: The group's labels beside ``job`` and the user's grouping key.
         families: What is in it.
     """
 
+    key: Key
+    version: int
     push: Callable[..., None]
     labels: dict[str, str]
     families: list[Family]
 
 
-def groups(state: State) -> Iterator[Group]:
-    """Yield the groups that have something in them."""
+def groups(state: State, delivered: Mapping[Key, int]) -> Iterator[Group]:
+    """Yield the groups that have something in them which is not delivered yet, and the export's own.
+
+    Args:
+        state: What to divide.
+        delivered: The version of each group that the gateway has.
+    """
+    versions = state.versions()  # before what they are versions of is read
     families = state.read()
     for phase in _RUN_PHASES:
-        members = [one for one in families if one.metric.phase is phase and not one.metric.durable]
-        if members:
-            yield Group(push_to_gateway, {"phase": phase.value}, members)
+        yield from _changed(_of_run(phase, versions, families), delivered)
+        yield from _changed(_of_models(phase, versions, families), delivered)
     # Read anew, so that the export's own numbers count the pushes that were made of the groups above.
-    lasting = [one for one in state.read() if one.metric.durable or one.metric.phase not in _RUN_PHASES]
-    if lasting:
-        yield Group(pushadd_to_gateway, {}, lasting)
+    export = [family for family in state.read() if family.metric.phase not in _RUN_PHASES]
+    if export:
+        yield Group((Phase.EXPORT, False, ""), 0, pushadd_to_gateway, {}, export)
+
+
+def _changed(candidates: Iterable[Group], delivered: Mapping[Key, int]) -> Iterator[Group]:
+    return (group for group in candidates if group.families and delivered.get(group.key) != group.version)
+
+
+def _of_run(phase: Phase, versions: _Versions, families: list[Family]) -> Iterator[Group]:
+    members = [family for family in families if family.metric.phase is phase and not family.metric.durable]
+    version = versions.get((phase, False), 0)
+    yield Group((phase, False, ""), version, push_to_gateway, {"phase": phase.value}, members)
+
+
+def _of_models(phase: Phase, versions: _Versions, families: list[Family]) -> Iterator[Group]:
+    lasting = [family for family in families if family.metric.phase is phase and family.metric.durable]
+    models = {dict(point.labels)["model"] for family in lasting for point in family.points}
+    for model in sorted(models):
+        members = [_only(family, model) for family in lasting]
+        version = versions.get((phase, True), 0)
+        yield Group((phase, True, model), version, pushadd_to_gateway, {"model": model}, members)
+
+
+def _only(family: Family, model: str) -> Family:
+    points = tuple(point for point in family.points if ("model", model) in point.labels)
+    return Family(family.metric, points)

@@ -122,6 +122,9 @@ class ScrapeServer:
     def flush(self, timeout: float) -> None:
         """Do nothing, as ``notify``."""
 
+    def begin_close(self) -> None:
+        """Do nothing: there is nothing to deliver, and until it is closed a scrape may come."""
+
     def close(self, timeout: float = 5.0) -> None:
         """Stop serving and free the port. A second call does nothing."""
         if self._closed:

@@ -27,6 +27,10 @@ class Handle(Protocol):
         """
         ...
 
+    def begin_close(self) -> None:
+        """Begin to close, and return at once: several exits are closed side by side."""
+        ...
+
     def close(self, timeout: float) -> None:
         """Deliver what was not delivered yet and let go of threads and sockets, within ``timeout`` seconds.
 

@@ -10,7 +10,7 @@ import time
 from gangplank.catalogue import Phase, metric
 from gangplank.errors import ExportError
 from gangplank.exporters.gateway import Gateway
-from gangplank.exporters.groups import Group, groups
+from gangplank.exporters.groups import Group, Key, groups
 from gangplank.exporters.transport import RefusedError
 from gangplank.state import State
 from gangplank.trouble import Trouble
@@ -22,6 +22,12 @@ _TIME = metric(Phase.EXPORT, "time")
 _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
 
 
+_LAST_PAUSES = (0.25, 0.5, 1.0)
+"""Seconds between attempts to deliver the last state: one bad answer must not lose it."""
+_PATIENCE = 30.0
+"""Seconds that a synchronous push is waited for, whatever the gateway does."""
+
+
 class Pusher:
     """A Pushgateway that is being pushed to.
 
@@ -30,15 +36,17 @@ class Pusher:
         state: What to push.
         trouble: Takes pushes that failed.
         interval: Seconds between pushes while the state changes and nothing else asks for one.
-        synchronous: Push on the thread that notifies, and raise when a push fails; else on a thread of its own.
+        synchronous: Have whoever notifies wait for the push, and raise when it fails.
     """
 
     def __init__(self, gateway: Gateway, state: State, trouble: Trouble, *, interval: float, synchronous: bool) -> None:
         self._gateway = gateway
         self._interval = interval
+        self._synchronous = synchronous
         self._state = state
         self._trouble = trouble
         self._pid = os.getpid()
+        self._delivered_groups: dict[Key, int] = {}
         self._delivered = 0
         self._changed = threading.Condition()
         self._wanted = False
@@ -47,59 +55,54 @@ class Pusher:
         self._error: ExportError | None = None
         self._results = {result: state.counter(_PUSHES, result=result) for result in ("success", "failure")}
         self._seconds = state.counter(_TIME)
-        self._thread: threading.Thread | None = None
-        if not synchronous:
-            self._thread = threading.Thread(target=self._work, name="gangplank-pushgateway", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._work, name="gangplank-pushgateway", daemon=True)
+        self._thread.start()
 
     def __repr__(self) -> str:
         return f"<Pusher to {self._gateway!r}>"
 
     def notify(self) -> None:
-        """Have the present state pushed soon; on this thread and now, if this is synchronous.
+        """Have the present state pushed soon; if this is synchronous, wait for it.
 
         Raises:
             ExportError: this is synchronous and the push failed.
         """
-        if self._is_forked():
-            return
-        if self._thread is None:
-            self._push()
-            return
-        with self._changed:
-            self._wanted = True
-            self._changed.notify_all()
+        if self._synchronous:
+            self.flush(_PATIENCE)
+        elif not self._is_forked():
+            with self._changed:
+                self._ask()
 
     def flush(self, timeout: float) -> None:
-        """Push the present state and wait for the gateway's answer.
+        """Push the present state and wait for the gateway's answer. A forked child pushes nothing.
 
         Raises:
             ExportError: the push failed, or took longer than ``timeout`` seconds.
         """
-        if self._thread is None or self._is_forked():
-            self.notify()
+        if self._is_forked():
             return
         with self._changed:
             number = self._begun + 1
-            self._wanted = True
-            self._changed.notify_all()
-            if not self._changed.wait_for(lambda: self._ended >= number or not self._is_working(), timeout):
+            self._ask()
+            if not self._changed.wait_for(lambda: self._ended >= number or not self._thread.is_alive(), timeout):
                 raise ExportError(f"{self._gateway!r} did not answer within {timeout:.3g} s")
             if self._error is not None:
                 raise self._error
 
+    def begin_close(self) -> None:
+        """Have what was not delivered yet pushed, and the thread end. Returns at once."""
+        if not self._is_forked():
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+
     def close(self, timeout: float = 5.0) -> None:
         """Push what was not delivered yet, give up after ``timeout`` seconds, and end the thread."""
-        if self._closing or self._is_forked():
+        if self._is_forked():
             return
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        if self._thread is None:
-            self._push_if_changed()
-        else:
-            self._thread.join(timeout)
-        if self._is_working():
+        self.begin_close()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
             _logger.warning("%r did not answer within %.3g s: its last push may be lost", self._gateway, timeout)
         else:
             self._gateway.close()
@@ -108,49 +111,51 @@ class Pusher:
         # A forked child has a copy of its parent's state, and no business to push it over the parent's.
         return os.getpid() != self._pid
 
-    def _is_working(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+    def _ask(self) -> None:
+        self._wanted = True
+        self._changed.notify_all()
 
     def _work(self) -> None:
-        closing = False
+        closing = delivered = False
         while not closing:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted or self._closing, self._interval)
                 asked, self._wanted = self._wanted, False
                 closing = self._closing
-            self._push_if_changed(even_so=asked)
+            delivered = self._push_if_changed(even_so=asked)
+        for pause in _LAST_PAUSES:
+            if not delivered:
+                time.sleep(pause)
+                delivered = self._push_if_changed()
+        if not delivered:
+            _logger.warning("the last state was not delivered to %r", self._gateway)
 
-    def _push_if_changed(self, *, even_so: bool = False) -> None:
+    def _push_if_changed(self, *, even_so: bool = False) -> bool:
+        """Push if there is something to push, and return whether the gateway has it all now."""
         if not even_so and self._state.version == self._delivered:
-            return
-        try:
-            self._push()
-        except ExportError:
-            pass  # counted and logged where it happened; the state stays undelivered, and is tried again
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not end the thread
-            self._trouble.report("push", error, detail=True)
-
-    def _push(self) -> None:
+            return True
         with self._changed:
             self._begun += 1
-        version = self._state.version
         error: ExportError | None = None
         try:
+            version = self._state.version
             self._push_groups()
             self._delivered = version
         except ExportError as failure:
-            error = failure
-            raise
-        finally:
-            with self._changed:
-                self._ended = self._begun
-                self._error = error
-                self._changed.notify_all()
+            error = failure  # counted and logged where it happened
+        except Exception as failure:  # noqa: BLE001 - a bug of ours must not end the thread
+            self._trouble.report("push", failure, detail=True)
+            error = ExportError(f"{type(failure).__name__}: {failure}")
+        with self._changed:
+            self._ended = self._begun
+            self._error = error
+            self._changed.notify_all()
+        return error is None
 
     def _push_groups(self) -> None:
         """Push every group; a gateway that refuses one is still sent the others, one that is silent is not."""
         refusal: RefusedError | None = None
-        for group in groups(self._state):
+        for group in groups(self._state, self._delivered_groups):
             try:
                 self._push_group(group)
             except RefusedError as error:
@@ -164,9 +169,11 @@ class Pusher:
             self._gateway.send(group)
         except ExportError as error:
             self._results["failure"].add(1)
-            self._trouble.report(f"push to {self._gateway!r}", error)
+            status = f" {error.status}" if isinstance(error, RefusedError) else ""
+            self._trouble.report(f"push to {self._gateway!r}", error, cause=type(error).__name__ + status)
             raise
         else:
+            self._delivered_groups[group.key] = group.version
             self._results["success"].add(1)
             self._state.gauge(_LAST_SUCCESS).set(time.time())
         finally:

@@ -28,7 +28,7 @@ class PushgatewayExporter:
         interval: Seconds between pushes while a run changes its state and nothing else asks for one.
         timeout: Seconds to wait for the gateway, to connect and between bytes of its answer.
         handler: A prometheus_client push handler, which then does the HTTP.
-        synchronous: Push on the thread that reports, and raise when a push fails.
+        synchronous: Have the thread that reports wait for each push, and raise when one fails.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -48,13 +48,13 @@ class PushgatewayExporter:
     ) -> None:
         self._gateway = Gateway(
             checks.http_url("address", address),
-            checks.text("job", job),
+            _job(job),
             _grouping_key(grouping_key),
             checks.seconds("timeout", timeout),
             None if handler is None else checks.function("handler", handler),
         )
         self._interval = checks.seconds("interval", interval)
-        self._synchronous = synchronous
+        self._synchronous = checks.flag("synchronous", synchronous)
 
     def __repr__(self) -> str:
         return f"<PushgatewayExporter to {self._gateway!r}>"
@@ -62,6 +62,15 @@ class PushgatewayExporter:
     def start(self, state: State, trouble: Trouble) -> Pusher:
         """Start to push ``state``; the gateway need not be there yet."""
         return Pusher(self._gateway, state, trouble, interval=self._interval, synchronous=self._synchronous)
+
+
+def _job(value: Any) -> str:  # noqa: ANN401 - checked here
+    job = checks.text("job", value)
+    if job in (".", ".."):
+        raise ConfigurationError(
+            f"job must not be {job!r}: it is part of a URL's path, where that means something else"
+        )
+    return job
 
 
 def _grouping_key(value: Any) -> dict[str, str]:  # noqa: ANN401 - checked here

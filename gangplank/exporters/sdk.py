@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -11,7 +12,11 @@ from gangplank.errors import ExportError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
+
+
+_Wait = Callable[[float], bool]
+"""Waits so many seconds for work that was begun, and returns whether it is done."""
 
 
 def is_sdk_part(candidate: object) -> bool:
@@ -37,7 +42,8 @@ class OwnProvider:
         readers = [_reader(part) for part in parts]
         self._periodic = [reader for reader in readers if isinstance(reader, PeriodicExportingMetricReader)]
         self.provider: MeterProvider = MeterProvider(readers, shutdown_on_exit=False)
-        self._closed = False
+        self._pid = os.getpid()
+        self._ended: _Wait | None = None
 
     def notify(self) -> None:
         """Do nothing: the readers collect at their own times."""
@@ -58,32 +64,55 @@ class OwnProvider:
                 except Exception as error:  # noqa: BLE001 - raised by whoever waits, below
                     failures.append(error)
 
-        if not _done_within(timeout, flush):
+        if not _begin(flush)(timeout):
             raise ExportError(f"an OpenTelemetry reader could not be flushed within {timeout:.3g} s")
         if failures:
             raise ExportError(f"an OpenTelemetry reader could not be flushed: {failures[0]}") from failures[0]
 
+    def begin_close(self) -> None:
+        """Begin to export for the last time and to shut the provider down."""
+        if self._ended is None and os.getpid() == self._pid:
+            self._ended = _begin(self.provider.shutdown)
+
     def close(self, timeout: float = 5.0) -> None:
         """Export for the last time and shut the provider down; give up after ``timeout`` seconds."""
-        if self._closed:
-            return
-        self._closed = True
-        _done_within(timeout, self.provider.shutdown)
+        self.begin_close()
+        if self._ended is not None:
+            self._ended(timeout)
 
 
-def _done_within(timeout: float, work: Callable[[], None]) -> bool:
-    """Do ``work`` on a thread and wait for it: the SDK does not hold its own time limits when an endpoint is dead."""
+def _begin(work: Callable[[], object]) -> _Wait:
+    """Do ``work`` on a thread, and return what waits for it: the SDK does not hold its own time limits."""
     worker = threading.Thread(target=work, name="gangplank-provider", daemon=True)
     try:
         worker.start()
     except RuntimeError:  # the interpreter is going down and starts no more threads
         work()
-        return True
-    worker.join(timeout)
-    return not worker.is_alive()
+        return lambda _: True
+
+    def wait(timeout: float) -> bool:
+        worker.join(timeout)
+        return not worker.is_alive()
+
+    return wait
+
+
+def _periodic_reader(exporter: MetricExporter) -> MetricReader:
+    from opentelemetry.sdk.metrics.export import MetricsData, PeriodicExportingMetricReader  # noqa: PLC0415
+
+    pid = os.getpid()
+
+    class OfThisProcess(PeriodicExportingMetricReader):
+        """The SDK restarts its readers in a forked child, which would export its parent's state as its own."""
+
+        def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object) -> None:
+            if os.getpid() == pid:
+                super()._receive_metrics(metrics_data, timeout_millis, **kwargs)
+
+    return OfThisProcess(exporter)
 
 
 def _reader(part: Any) -> MetricReader:  # noqa: ANN401 - either of two SDK classes
-    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import MetricReader  # noqa: PLC0415
 
-    return part if isinstance(part, MetricReader) else PeriodicExportingMetricReader(part)
+    return part if isinstance(part, MetricReader) else _periodic_reader(part)

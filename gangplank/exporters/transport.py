@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
+from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from gangplank.errors import ExportError
@@ -19,17 +20,33 @@ _ACCEPTED = range(200, 300)
 
 
 class RefusedError(ExportError):
-    """The gateway answered, and did not accept what it was sent."""
+    """The gateway answered, and did not accept what it was sent.
+
+    Attributes:
+        status: The HTTP status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SessionHandler:
     """A push handler on one requests session: it keeps the connection and honours proxy settings.
 
-    Credentials in the address (``http://user:password@host``) go out as basic authentication and appear in no error.
+    Args:
+        url: The gateway. A user and password in it go out as basic authentication, and appear in no error. Without
+            them there is none: a ``.netrc`` is not looked into.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         self._session = requests.Session()
+        parts = urlsplit(url)
+        self._session.auth = (
+            HTTPBasicAuth(unquote(parts.username), unquote(parts.password or ""))
+            if parts.username is not None
+            else lambda request: request
+        )
 
     def __call__(
         self, url: str, method: str, timeout: float | None, headers: Headers, data: bytes
@@ -46,18 +63,18 @@ class SessionHandler:
                 # Streamed, so that an endless reply is not read; a redirect would turn the PUT into a GET.
                 with self._session.request(
                     method,
-                    url,
+                    without_credentials(url),
                     data=data,
                     headers=dict(headers),
                     timeout=timeout,
                     allow_redirects=False,
                     stream=True,
                 ) as reply:
-                    # Read to its end, which is near, the reply lets the connection serve the next push.
-                    said = reply.raw.read(_READ_OF_A_REPLY, decode_content=True).decode(errors="replace").strip()
+                    said = _beginning(reply)
                     if reply.status_code not in _ACCEPTED:
-                        raise RefusedError(f"{without_credentials(url)} answered {reply.status_code}: {said}")
-            except (requests.RequestException, HTTPError) as error:
+                        message = f"{without_credentials(url)} answered {reply.status_code}: {said}"
+                        raise RefusedError(message, reply.status_code)
+            except requests.RequestException as error:
                 raise ExportError(redacted(str(error), url)) from None
 
         return send
@@ -65,6 +82,14 @@ class SessionHandler:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+
+def _beginning(reply: requests.Response) -> str:
+    """Return what a reply begins with; read to its end, which is near, it lets the connection serve the next push."""
+    try:
+        return str(reply.raw.read(_READ_OF_A_REPLY, decode_content=True).decode(errors="replace").strip())
+    except (HTTPError, OSError):  # the status has arrived, and is what counts
+        return ""
 
 
 def without_credentials(url: str) -> str:

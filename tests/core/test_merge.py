@@ -84,3 +84,24 @@ def test_merging_changes_no_state(states: tuple[State, State]) -> None:
         state.histogram(DURATION, model="a").observe(0.5)
     assert merged(*states) == merged(*states)
     assert merged() == {}
+
+
+def test_of_a_run_the_newest_has_the_say_whatever_the_order(states: tuple[State, State]) -> None:
+    """A new run of a model, in the older state: what the earlier run left in the other is not shown any more."""
+    states[1].begin_run(Phase.TRAIN, "a")
+    states[1].gauge(LOSS, model="a").set(0.1)
+    states[1].gauge(model_metric(Phase.TRAIN, "val_loss"), model="a").set(0.1)
+    states[1].gauge(LOSS, model="b").set(0.2)
+    states[0].begin_run(Phase.TRAIN, "a")
+    states[0].gauge(LOSS, model="a").set(0.7)
+    assert merged(*states) == {LOSS: {A: 0.7, B: 0.2}}
+
+
+def test_of_what_is_durable_the_later_time_stands(states: tuple[State, State]) -> None:
+    """The last success is the last, in whichever state it is; a run that had none does not take it away."""
+    success = metric(Phase.TRAIN, "last_success_timestamp")
+    states[0].gauge(success, model="a").set(200.0)
+    states[1].gauge(success, model="a").set(100.0)
+    states[1].begin_run(Phase.TRAIN, "a")
+    states[1].gauge(success, model="b")
+    assert merged(*states) == {success: {A: 200.0}}

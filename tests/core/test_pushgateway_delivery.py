@@ -241,11 +241,9 @@ def test_flush_does_not_miss_the_push_it_asked_for() -> None:
     pusher.close()
 
 
-def test_a_synchronous_exporter_pushes_on_the_callers_thread(fake_gateway: FakeGateway) -> None:
-    """No thread; delivered when notify returns, and a failure is the caller's."""
-    before = pushers()
+def test_a_synchronous_exporter_waits_for_its_pushes(fake_gateway: FakeGateway) -> None:
+    """Delivered when notify returns, and a failure is the caller's."""
     telemetry = telemetry_to(fake_gateway, synchronous=True)
-    assert pushers() <= before
     telemetry.notify()
     assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 0.5}
     fake_gateway.status = 500
@@ -280,3 +278,69 @@ def test_one_connection_serves_a_run() -> None:
                 telemetry.flush()
     assert len(server.bodies) == 6
     assert len(server.clients) == 1
+
+
+def test_one_bad_answer_does_not_lose_the_last_state(
+    fake_gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last push is tried again; a gateway that has come round by then has the final state."""
+    telemetry = telemetry_to(fake_gateway)
+    fake_gateway.status = 503
+    closing = threading.Thread(target=telemetry.close)
+    closing.start()
+    fake_gateway.wait_for(1)
+    fake_gateway.status = 200
+    closing.join()
+    assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 0.5}
+    assert "not delivered" not in caplog.text
+
+
+def test_a_last_state_that_was_lost_is_said(fake_gateway: FakeGateway, caplog: pytest.LogCaptureFixture) -> None:
+    """Even though the cause was logged before."""
+    telemetry = telemetry_to(fake_gateway)
+    fake_gateway.status = 503
+    with pytest.raises(ExportError):
+        telemetry.flush()
+    telemetry.close()
+    assert caplog.text.count("could not push") == 1
+    assert caplog.text.count("the last state was not delivered") == 1
+
+
+def test_a_second_cause_is_logged_too(fake_gateway: FakeGateway, caplog: pytest.LogCaptureFixture) -> None:
+    """A password that is refused is another trouble than a gateway that was overloaded before."""
+    telemetry = telemetry_to(fake_gateway)
+    for status in (503, 401, 503, 401):
+        fake_gateway.status = status
+        with pytest.raises(ExportError):
+            telemetry.flush()
+    fake_gateway.status = 200
+    telemetry.close()
+    assert [record.getMessage().split("answered ")[1][:3] for record in caplog.records] == ["503", "401"]
+
+
+def test_silent_gateways_share_the_time_that_a_close_takes(fake_gateway: FakeGateway) -> None:
+    """Exits are closed side by side: a dead one does not keep a healthy one from its last push."""
+    with FakeGateway() as silent:
+        silent.held.clear()
+        exporters = [PushgatewayExporter(one.address, "mnist", interval=NEVER) for one in (silent, fake_gateway)]
+        telemetry = Telemetry(exporters=exporters)
+        telemetry.start()
+        telemetry.state.gauge(LOSS, model="net").set(0.5)
+        telemetry.close(timeout=1.5)
+        assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 0.5}
+        let_go(silent)
+
+
+def test_a_second_close_waits_for_the_first(fake_gateway: FakeGateway) -> None:
+    """A program that ends while another thread closes does not end before that is done."""
+    telemetry = telemetry_to(fake_gateway)
+    fake_gateway.held.clear()
+    first = threading.Thread(target=telemetry.close)
+    first.start()
+    fake_gateway.wait_for(1)
+    second = threading.Thread(target=telemetry.close)
+    second.start()
+    fake_gateway.held.set()
+    second.join()
+    assert {request.path for request in fake_gateway.requests} == {TRAIN, BASE}
+    first.join()

@@ -44,23 +44,49 @@ def last(requests: list[Request], path: str) -> dict[str, float]:
 
 
 def test_each_phase_has_a_group_and_what_lasts_has_another(fake_gateway: FakeGateway) -> None:
-    """PUT replaces a phase whole; POST adds to the job's own group what outlives runs."""
+    """PUT replaces a phase whole; POST adds to the model's own group what outlives runs."""
     telemetry = telemetry_to(fake_gateway)
     telemetry.state.gauge(TEST_LOSS, model="net").set(0.75)
     telemetry.state.gauge(SUCCEEDED, model="net").set(1.0)
+    telemetry.state.gauge(SUCCEEDED, model="other").set(2.0)
     telemetry.close()
     assert [(request.method, request.path) for request in fake_gateway.requests] == [
         ("PUT", TRAIN),
+        ("POST", f"{BASE}/model/net"),
+        ("POST", f"{BASE}/model/other"),
         ("PUT", TEST),
         ("POST", BASE),
     ]
-    train, test, base = map(values, fake_gateway.requests)
+    train, net, other, test, base = map(values, fake_gateway.requests)
     assert train == {"gangplank_train_loss": 0.5}
+    assert net == {"gangplank_train_last_success_timestamp_seconds": 1}
+    assert other == {"gangplank_train_last_success_timestamp_seconds": 2}
     assert test == {"gangplank_test_loss": 0.75}
-    assert {name for name in base if not name.startswith("gangplank_export_")} == {
-        "gangplank_train_last_success_timestamp_seconds"
-    }
     assert base.keys() >= {"gangplank_export_pushes_total", "gangplank_export_time_seconds_total"}
+    assert 'gangplank_export_pushes_total{result="success"} 4.0\n' in fake_gateway.requests[-1].body
+
+
+def test_a_group_in_which_nothing_has_changed_is_not_sent_again(fake_gateway: FakeGateway) -> None:
+    """Else a process that trained long ago would put its training over that of one which trained since."""
+    telemetry = telemetry_to(fake_gateway)
+    telemetry.flush()
+    before = len(fake_gateway.requests)
+    telemetry.state.gauge(TEST_LOSS, model="net").set(0.75)
+    telemetry.close()
+    assert [request.path for request in fake_gateway.requests[before:]] == [TEST, BASE]
+
+
+def test_a_group_that_was_refused_is_sent_again(fake_gateway: FakeGateway) -> None:
+    """Until it is accepted, and then no more."""
+    telemetry = telemetry_to(fake_gateway)
+    fake_gateway.status = 500
+    with pytest.raises(ExportError, match="500"):
+        telemetry.flush()
+    fake_gateway.status = 200
+    telemetry.flush()
+    telemetry.flush()
+    telemetry.close()
+    assert [request.path for request in fake_gateway.requests].count(TRAIN) == 2
 
 
 def test_a_group_with_nothing_in_it_is_left_alone(fake_gateway: FakeGateway) -> None:

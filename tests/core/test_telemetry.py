@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import socket
+import subprocess
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -266,3 +268,56 @@ def test_wrong_settings_fail_where_they_are_written() -> None:
     """At the exporter's construction, before any telemetry."""
     with pytest.raises(ConfigurationError):
         PrometheusExporter(port=70000)
+
+
+def test_with_exits_of_its_own_it_joins_no_provider_unasked(
+    script: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Else a process that has a provider and a gateway would count everything twice."""
+    process = script(
+        """
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from gangplank import Telemetry
+        from gangplank.catalogue import Phase, model_metric
+        from gangplank.testing import InMemoryExporter
+
+        reader = InMemoryMetricReader()
+        metrics.set_meter_provider(MeterProvider([reader]))
+        telemetry = Telemetry(exporters=[InMemoryExporter()])
+        telemetry.start()
+        telemetry.state.gauge(model_metric(Phase.TRAIN, "loss"), model="net").set(0.5)
+        print(reader.get_metrics_data())
+        """
+    )
+    assert process.stdout == "None\n", process.stderr
+
+
+def test_every_exit_hears_though_one_fails() -> None:
+    """A synchronous exit that raises does not keep the next from being told."""
+
+    class Failing(InMemoryExporter):
+        def notify(self) -> None:
+            raise ExportError("no")
+
+    failing, hearing = Failing(), InMemoryExporter()
+    with Telemetry(exporters=[failing, hearing]) as telemetry:
+        with pytest.raises(ExportError, match="no"):
+            telemetry.notify()
+        assert hearing.notifications == 1
+
+
+def test_flush_after_close_says_so() -> None:
+    """It could not deliver anything any more."""
+    telemetry = Telemetry()
+    telemetry.close()
+    with pytest.raises(ExportError, match="closed"):
+        telemetry.flush()
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+    """Anything else is refused by name."""
+    with pytest.raises(ValueError, match="timeout"):
+        Telemetry().close(timeout)

@@ -98,16 +98,20 @@ def test_good_arguments() -> None:
 
 
 def test_each_epoch_reaches_the_gateway(fake: FakeGateway) -> None:
-    """Training goes to its own group by PUT, what lasts to the job's group by POST."""
+    """Training goes to its own group by PUT, what lasts to the model's group by POST."""
     exporter = gangplank.TrainTestExporter(fake.address, "mnist")
     _fit(exporter, epochs=2)
     exporter.telemetry.flush()
     last = {(request.method, request.path): request.body for request in fake.requests}
-    assert set(last) == {("PUT", "/metrics/job/mnist/phase/train"), ("POST", "/metrics/job/mnist")}
+    assert set(last) == {
+        ("PUT", "/metrics/job/mnist/phase/train"),
+        ("POST", "/metrics/job/mnist/model/net"),
+        ("POST", "/metrics/job/mnist"),
+    }
     training = last["PUT", "/metrics/job/mnist/phase/train"]
     assert 'gangplank_train_epochs_count{model="net"} 2.0\n' in training
     assert 'gangplank_train_running{model="net"} 0.0\n' in training
-    lasting = last["POST", "/metrics/job/mnist"]
+    lasting = last["POST", "/metrics/job/mnist/model/net"]
     assert "gangplank_train_last_success_timestamp_seconds" in lasting
     assert "gangplank_train_loss" not in lasting
 
@@ -189,7 +193,7 @@ def test_pushes_are_synchronous_when_exceptions_are_raised(fake: FakeGateway) ->
     look = At("on_epoch_begin", lambda: seen.append(len(fake.requests)))
     _fit(exporter, look, epochs=3)
     assert seen == [2, 4, 6]
-    assert len(fake.requests) == 10
+    assert len(fake.requests) == 11
 
 
 def test_the_users_exception_goes_before_a_failed_push(fake: FakeGateway) -> None:

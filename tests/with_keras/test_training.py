@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
@@ -216,3 +217,15 @@ def test_early_stopping_is_a_success(telemetry: Telemetry, exporter: InMemoryExp
     epochs = exporter.value("gangplank_train_epochs_count")
     assert isinstance(epochs, int)
     assert epochs < 9
+
+
+def test_a_copy_reports_to_the_same_telemetry(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Tuners deep-copy the callbacks that they are given, and fit with the copies."""
+    x, y = data()
+    callback = TelemetryCallback(telemetry, metrics=["mae"])
+    twin = copy.deepcopy(callback)
+    regression().fit(x, y, verbose=0, callbacks=[twin])
+    assert twin.telemetry is telemetry
+    assert exporter.value("gangplank_train_mae") is not None
+    assert exporter.value("gangplank_train_loss") is None
+    assert exporter.value("gangplank_train_outcome", outcome="success") == 1
