@@ -59,12 +59,13 @@ class Names:
     def give(self, keys: Iterable[str]) -> dict[str, str]:
         """Return the name of each key.
 
-        Among keys that are new, those that are legal as they stand choose first, so that ``a_b`` stays ``a_b``
-        and ``a/b`` becomes ``a_b_2`` whatever their order.
+        Among keys that are new, those that are legal as they stand choose first, and of these those in lower case:
+        ``a_b`` stays ``a_b`` and ``a/b`` becomes ``a_b_2``, ``loss`` stays ``loss`` and ``Loss`` becomes ``Loss_2``,
+        whatever their order.
         """
         keys = list(keys)
         new = [key for key in keys if key not in self._given]
-        for key in sorted(new, key=lambda key: legal(key) != key):
+        for key in sorted(new, key=lambda key: (legal(key) != key, key != key.lower())):
             self._given[key] = self._choose(key)
         return {key: self._given[key] for key in keys}
 

@@ -74,23 +74,25 @@ class Run:
     def metrics(self, values: Iterable[tuple[str, float]]) -> None:
         """Report the model's own metrics.
 
-        A value that is not finite takes its series away and is counted; a ``loss`` that is not finite means that
-        the run has diverged, unless a later one is finite again.
+        A value that is not finite takes its series away and is counted. A ``loss`` that is not finite means that the
+        run has diverged, unless a later one is finite again; without a ``loss``, any ``..._loss`` does, validation's
+        aside.
 
         Args:
             values: What the framework calls each metric, and its value.
         """
-        values = [(key, value) for key, value in values if key == _LOSS or self._exports(key)]
+        values = list(values)
+        losses = _losses(key for key, _ in values)
+        values = [(key, value) for key, value in values if key in losses or self._exports(key)]
         names = self.telemetry.names(self.phase, self.model).give(key for key, _ in values)
         for key, value in values:
-            finite = math.isfinite(value)
-            if not finite:
+            if not math.isfinite(value):
                 self._count_nonfinite(names[key], 1)
-            if key == _LOSS:
-                self._diverged = not finite
             if self._exports(key):
                 row = find(self.phase, names[key]) or model_metric(self.phase, names[key])
                 self.telemetry.state.gauge(row, model=self.model).set(value)
+        if losses:
+            self._diverged = not all(math.isfinite(value) for key, value in values if key in losses)
 
     def weights(self, summary: WeightSummary) -> None:
         """Report the distribution of the trainable weights; one that is not finite means that the run diverged."""
@@ -217,3 +219,11 @@ class TrainingRun(Run):
     def _settle(self, outcome: Outcome) -> None:
         self._running.set(0)
         super()._settle(outcome)
+
+
+def _losses(keys: Iterable[str]) -> frozenset[str]:
+    """Return the keys by which a run is seen to diverge: the loss, or the losses of a model that has several."""
+    keys = frozenset(keys)
+    if _LOSS in keys:
+        return frozenset({_LOSS})
+    return frozenset(key for key in keys if key.endswith(f"_{_LOSS}") and not key.startswith("val_"))

@@ -138,12 +138,10 @@ class Telemetry:
         return self._attach(exporter)
 
     def notify(self) -> None:
-        """Tell the exits that something worth exporting has happened.
-
-        Raises:
-            ExportError: an exit lets its user wait for its pushes, as asked, and could not push. The others were told.
-        """
-        self._tell_all("notify an exporter", lambda handle: handle.notify())
+        """Tell the exits that something worth exporting has happened. Returns at once."""
+        for handle in self.handles:
+            with self.trouble.contained("notify an exporter"):
+                handle.notify()
 
     def flush(self, timeout: float = 5.0) -> None:
         """Deliver the present state to every exit of its own, within ``timeout`` seconds.
@@ -154,7 +152,15 @@ class Telemetry:
         if self._closing:
             raise ExportError("this telemetry is closed: what it had was delivered then, if it could be")
         deadline = time.monotonic() + checks.seconds("timeout", timeout)
-        self._tell_all("flush an exporter", lambda handle: handle.flush(_left(deadline)))
+        failure: ExportError | None = None
+        for handle in self.handles:
+            with self.trouble.contained("flush an exporter"):
+                try:
+                    handle.flush(_left(deadline))
+                except ExportError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
 
     def close(self, timeout: float = 5.0) -> None:
         """End runs that are still on, deliver for the last time and close the exits, within ``timeout`` seconds.
@@ -201,18 +207,6 @@ class Telemetry:
     ) -> None:
         self._begin_close(error)
         self.close()
-
-    def _tell_all(self, doing: str, tell: Callable[[Handle], None]) -> None:
-        failure: ExportError | None = None
-        for handle in self.handles:
-            try:
-                tell(handle)
-            except ExportError as error:
-                failure = failure or error
-            except Exception as error:  # noqa: BLE001 - an exit's fault is not the host's
-                self.trouble.report(doing, error, detail=True)
-        if failure is not None:
-            raise failure
 
     def _open(self) -> None:
         if self._closing:

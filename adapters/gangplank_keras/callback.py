@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import platform
+import functools
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Self
 
 import keras
 
 from gangplank import checks
-from gangplank.binding import package_version
 from gangplank.catalogue import Phase
-from gangplank.errors import ConfigurationError, ExportError
+from gangplank.errors import GangplankError
 from gangplank.runs import Run, TrainingRun
 from gangplank.telemetry import Telemetry
-from gangplank.weights import summarize
 from gangplank_keras import readings, witness
-
-Logs = Mapping[str, Any] | None
+from gangplank_keras.readings import Logs
+from gangplank_keras.report import Report, TrainingReport
 
 _default: Telemetry | None = None
 _default_lock = threading.Lock()
@@ -66,12 +62,23 @@ class TelemetryCallback(keras.callbacks.Callback):
         self._forget_runs()
         witness.watch(self)
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        """Return a callback of the same settings for the same telemetry, with no run: tuners copy their callbacks."""
-        twin = copy.copy(self)
+    def _forget_runs(self) -> None:
+        # More than one if a fit with this callback is called inside another; the hooks are then the inner one's.
+        self._trainings: list[TrainingReport] = []
+        self._evaluation: Report | None = None
+        self._just_attached = False
+
+    def __copy__(self) -> Self:
+        """Return a callback of the same settings for the same telemetry, with no run."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
         twin._forget_runs()  # noqa: SLF001 - of this class
-        memo[id(self)] = twin
         witness.watch(twin)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return the same as ``copy.copy``: tuners copy their callbacks, and telemetry is not theirs to copy."""
+        memo[id(self)] = twin = self.__copy__()
         return twin
 
     def set_model(self, model: Any) -> None:  # noqa: ANN401 - Keras is untyped
@@ -84,76 +91,52 @@ class TelemetryCallback(keras.callbacks.Callback):
         """Begin a training run."""
         with self.telemetry.trouble.contained("begin a training run"):
             self._begin_training()
-        self.telemetry.notify()
+        self._announce()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Begin an epoch."""
-        run = self._training
-        if run is not None:
+        if self._trainings:
             with self.telemetry.trouble.contained("begin an epoch"):
-                run.begin_epoch()
+                self._trainings[-1].run.begin_epoch()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002 - reading them would wait
         """Count the step."""
-        run = self._training
-        if run is not None:
-            try:
-                run.step_to(batch + 1)
-            except Exception as error:  # noqa: BLE001 - contained(), without its cost on the hot path
+        try:
+            self._trainings[-1].step_to(batch + 1)
+        except Exception as error:  # noqa: BLE001 - contained(), without its cost on the hot path
+            if self._trainings:
                 self.telemetry.trouble.report("count a step", error, detail=True)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Report the epoch."""
-        run = self._training
-        if run is None:
-            return
-        with self.telemetry.trouble.contained("read the model"):
-            self._report_model(run, self._trained_model)
-            self._report_learning_rate(run)
-        with self.telemetry.trouble.contained("report an epoch"):
-            run.end_epoch(epoch + 1, readings.numbers(logs))
-        self.telemetry.notify()
+        if self._trainings:
+            self._trainings[-1].end_epoch(epoch + 1, logs)
+            self._announce()
 
     def on_train_end(self, logs: Logs = None) -> None:  # noqa: ARG002
-        """End the training run."""
-        run = self._training
-        if run is None:
-            return
-        with self.telemetry.trouble.contained("report the weights"):
-            self._report_model(run, self._trained_model)
-            self._report_weights(run, self._trained_model)
-        self._leave_training(None)
-        self.telemetry.notify()
+        """End the training run, unless the end of ``fit`` will be seen: a later callback may still make it fail."""
+        if self._trainings and not self._trainings[-1].is_witnessed:
+            self._leave(self._trainings[-1], None)
 
     def on_test_begin(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Begin an evaluation, unless it is validation inside ``fit``."""
         attached, self._just_attached = self._just_attached, False
-        is_validation = self._training is not None and not attached
-        if is_validation:
-            return
-        with self.telemetry.trouble.contained("begin an evaluation"):
-            self._begin_evaluation()
+        is_validation = bool(self._trainings) and not attached
+        if not is_validation:
+            with self.telemetry.trouble.contained("begin an evaluation"):
+                self._begin_evaluation()
 
     def on_test_end(self, logs: Logs = None) -> None:
-        """Report and end the evaluation."""
-        run = self._evaluation
-        if run is None:
-            return
-        with self.telemetry.trouble.contained("report an evaluation"):
-            self._report_model(run, self.model)
-            run.metrics(readings.numbers(logs))
-            self._report_weights(run, self.model)
-        self._leave_evaluation(None)
-        self.telemetry.notify()
+        """Report the evaluation, and end it as a training run is ended."""
+        report = self._evaluation
+        if report is not None:
+            self._evaluation = None
+            report.metrics(logs)
+            if not report.is_witnessed:
+                self._leave(report, None)
 
     def on_predict_begin(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Note that this attachment was for a prediction."""
-        self._just_attached = False
-
-    def _forget_runs(self) -> None:
-        self._training: TrainingRun | None = None
-        self._trained_model: Any = None
-        self._evaluation: Run | None = None
         self._just_attached = False
 
     def begin_late(self, method: str, model: Any) -> None:  # noqa: ANN401
@@ -169,78 +152,44 @@ class TelemetryCallback(keras.callbacks.Callback):
     def _begin_training(self) -> None:
         self._just_attached = False
         self._start()
-        if self._training is not None:
-            self._training.end(SystemExit())  # left without a word: its fit was none of keras.Model's
-        self._trained_model = self.model
-        run = TrainingRun(self.telemetry, readings.model_name(self._trained_model), only=self._wanted)
-        self._training = run
-        run.info(
-            keras=keras.__version__,
-            backend=keras.backend.backend(),
-            gangplank=package_version(),
-            python=platform.python_version(),
-        )
-        self._report_model(run, self._trained_model)
-        self._report_learning_rate(run)
-        witness.began("fit", self._leave_training_unless_ended)
+        if self._trainings and not self._trainings[-1].is_witnessed:
+            self._leave(self._trainings[-1], SystemExit())  # left without a word: its fit was none of keras.Model's
+        model = self.model
+        run = TrainingRun(self.telemetry, readings.model_name(model), only=self._wanted)
+        report = TrainingReport(run, model, self._bounds)
+        report.steps_per_epoch = (self.params or {}).get("steps")
+        self._trainings.append(report)
+        report.is_witnessed = witness.began("fit", functools.partial(self._leave, report))
+        report.begin()
 
     def _begin_evaluation(self) -> None:
         self._start()
-        self._evaluation = Run(self.telemetry, Phase.TEST, readings.model_name(self.model), only=self._wanted)
-        witness.began("evaluate", self._leave_evaluation_unless_ended)
+        model = self.model
+        run = Run(self.telemetry, Phase.TEST, readings.model_name(model), only=self._wanted)
+        self._evaluation = report = Report(run, model, self._bounds)
+        report.is_witnessed = witness.began("evaluate", functools.partial(self._leave, report))
 
     def _start(self) -> None:
-        with self.telemetry.trouble.contained("start an exporter"):
+        try:
             self.telemetry.start()
+        except GangplankError as error:
+            self.telemetry.trouble.report("start an exporter", error)
 
-    def _leave_training_unless_ended(self, error: BaseException | None) -> None:
-        run = self._training
-        if run is None:
-            return
-        if isinstance(error, Exception):
-            # A run that was stopped because of its loss, as by TerminateOnNaN(raise_error=True), has diverged.
-            with self.telemetry.trouble.contained("read the last loss"):
-                loss = readings.running_loss(self._trained_model)
-                if loss is not None:
-                    run.note_loss(loss)
-        self._leave_training(error)
-        self._notify_quietly()
+    def _leave(self, report: Report, error: BaseException | None) -> None:
+        """End a run as its Keras call ended."""
+        self._trainings = [training for training in self._trainings if training is not report]
+        if self._evaluation is report:
+            self._evaluation = None
+        if report.run.is_on:
+            report.leave(error)
+            if error is None:
+                self._announce()
+            else:
+                self.telemetry.notify()  # never more than that: the user's own exception is on its way
 
-    def _leave_training(self, error: BaseException | None) -> None:
-        run, self._training, self._trained_model = self._training, None, None
-        if run is not None:
-            with self.telemetry.trouble.contained("end a training run"):
-                run.end(error)
-
-    def _leave_evaluation_unless_ended(self, error: BaseException | None) -> None:
-        if self._evaluation is not None:
-            self._leave_evaluation(error)
-            self._notify_quietly()
-
-    def _leave_evaluation(self, error: BaseException | None) -> None:
-        run, self._evaluation = self._evaluation, None
-        if run is not None:
-            with self.telemetry.trouble.contained("end an evaluation"):
-                run.end(error)
-
-    def _notify_quietly(self) -> None:
-        # Counted and logged by the exit. The user's own exception is on its way, and goes first.
-        with contextlib.suppress(ExportError):
-            self.telemetry.notify()
-
-    def _report_model(self, run: Run, model: Any) -> None:  # noqa: ANN401
-        count = readings.parameter_count(model)
-        if count is not None:
-            run.parameters(count)
-
-    def _report_learning_rate(self, run: TrainingRun) -> None:
-        rate = readings.learning_rate(self._trained_model)
-        if rate is not None:
-            run.learning_rate(rate)
-
-    def _report_weights(self, run: Run, model: Any) -> None:  # noqa: ANN401
-        if self._bounds is not None:
-            run.weights(summarize(readings.trainable_weights(model), self._bounds))
+    def _announce(self) -> None:
+        """Tell the exits that there is something new."""
+        self.telemetry.notify()
 
 
 def _default_telemetry() -> Telemetry:
@@ -257,6 +206,4 @@ def _metric_names(value: Any) -> frozenset[str]:  # noqa: ANN401 - checked here
     names = list(value)
     for index, name in enumerate(names):
         checks.text(f"metrics[{index}]", name)
-    if not names:
-        raise ConfigurationError("metrics must name at least one metric; None, the default, means all")
     return frozenset(names)

@@ -15,11 +15,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+Logs = Mapping[str, Any] | None
+"""What Keras hands to a hook."""
+
 _logger = logging.getLogger("gangplank.keras")
 _skipped: set[str] = set()
 
 
-def numbers(logs: Mapping[str, Any] | None) -> list[tuple[str, float]]:
+def numbers(logs: Logs) -> list[tuple[str, float]]:
     """Return the numbers in Keras's logs, in their order.
 
     Nested dicts are flattened, with ``/`` between the keys. Tensors and arrays of one element count as numbers;

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from gangplank import checks
 from gangplank.exporters.pushgateway import PushgatewayExporter
-from gangplank.exporters.transport import Handler
+from gangplank.exporters.transport import Handler, Headers, SessionHandler
 from gangplank.telemetry import Telemetry
 from gangplank_keras.callback import TelemetryCallback
 
-_telemetries: dict[tuple[str, str, int, bool], Telemetry] = {}
+_PATIENCE = 30.0
+"""Seconds that training waits for a push with ignore_exceptions=False, whatever the gateway does."""
+
+_telemetries: dict[tuple[str, str], tuple[Telemetry, _Relay]] = {}
 _lock = threading.Lock()
 
 
@@ -21,7 +23,8 @@ class TrainTestExporter(TelemetryCallback):
 
     Pushes happen at the begin and end of a run, after each epoch and every 15 seconds in between, on a thread of
     their own: the gateway can be slow, or down, and training goes on as if nothing were. Exporters for the same
-    gateway and job in one process push together, so that none replaces what another pushed.
+    gateway and job in one process push together, by the handler that was given last, so that none replaces what another
+    pushed.
 
     Args:
         pgw_addr: The gateway, as ``host:port`` or as a URL.
@@ -31,8 +34,8 @@ class TrainTestExporter(TelemetryCallback):
             ``gangplank.HISTOGRAM_WEIGHT_BUCKETS_1_0``, which is sent at the end of a run; none if None.
         handler: A prometheus_client push handler, ``(url, method, timeout, headers, data) -> callable``, for a gateway
             that wants authentication.
-        ignore_exceptions: If False, pushes happen on the training thread, and one that fails ends the run with a
-            :class:`gangplank.ExportError`.
+        ignore_exceptions: If False, training waits for each push at the begin, after an epoch and at the end, and one
+            that fails ends the run with a :class:`gangplank.ExportError`.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -53,18 +56,42 @@ class TrainTestExporter(TelemetryCallback):
         if handler is not None:
             checks.function("handler", handler)
         checks.flag("ignore_exceptions", ignore_exceptions)
-        super().__init__(
-            _shared_telemetry(url, job, handler, synchronous=not ignore_exceptions),
-            metrics=metrics,
-            histogram_buckets=histogram_buckets,
-        )
+        telemetry, relay = _shared(url, job)
+        if handler is not None:
+            relay.handler = handler
+        super().__init__(telemetry, metrics=metrics, histogram_buckets=histogram_buckets)
+        self._waits = not ignore_exceptions
+
+    def _announce(self) -> None:
+        if self._waits:
+            self.telemetry.flush(_PATIENCE)
+        else:
+            super()._announce()
 
 
-def _shared_telemetry(url: str, job: str, handler: Any, *, synchronous: bool) -> Telemetry:  # noqa: ANN401
+class _Relay:
+    """The handler of a shared telemetry: hands on to the one that an exporter was given last."""
+
+    def __init__(self, url: str) -> None:
+        self._session = SessionHandler(url)
+        self.handler: Handler = self._session
+
+    def __call__(
+        self, url: str, method: str, timeout: float | None, headers: Headers, data: bytes
+    ) -> Callable[[], None]:
+        """Return what the handler returns."""
+        return self.handler(url=url, method=method, timeout=timeout, headers=headers, data=data)
+
+    def close(self) -> None:
+        """Close the connection of the exporter's own handler; a later push opens it again."""
+        self._session.close()
+
+
+def _shared(url: str, job: str) -> tuple[Telemetry, _Relay]:
     with _lock:
-        key = (url, job, id(handler), synchronous)  # the exporter keeps the handler, and so its id, alive
-        telemetry = _telemetries.get(key)
-        if telemetry is None or telemetry.is_closed:
-            exporter = PushgatewayExporter(url, job, handler=handler, synchronous=synchronous)
-            telemetry = _telemetries[key] = Telemetry(exporters=[exporter])
-        return telemetry
+        shared = _telemetries.get((url, job))
+        if shared is None or shared[0].is_closed:
+            relay = _Relay(url)
+            telemetry = Telemetry(exporters=[PushgatewayExporter(url, job, handler=relay)])
+            shared = _telemetries[url, job] = telemetry, relay
+        return shared

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import threading
 import types
 import weakref
@@ -23,8 +24,9 @@ from typing import Any
 import keras
 
 Ending = Callable[[BaseException | None], None]
-"""Called with the exception with which the call was left, or None. It must not raise."""
+"""Called with the exception with which the call was left, and must not raise then; or with None."""
 
+_logger = logging.getLogger("gangplank.keras")
 _METHODS = ("fit", "evaluate")
 _lock = threading.Lock()
 _watchers = 0
@@ -42,11 +44,16 @@ def watch(watcher: object) -> None:
     weakref.finalize(watcher, _unwatch).atexit = False
 
 
-def began(method: str, ending: Ending) -> None:
-    """Have ``ending`` called when the innermost call of ``method`` on this thread is left; without one, never."""
+def began(method: str, ending: Ending) -> bool:
+    """Have ``ending`` called when the innermost call of ``method`` on this thread is left.
+
+    Returns:
+        Whether there is such a call. If not, ``ending`` is never called.
+    """
     stack = _stack(method)
     if stack:
         stack[-1].append(ending)
+    return bool(stack)
 
 
 def _unwatch() -> None:
@@ -60,13 +67,16 @@ def _unwatch() -> None:
 
 def _wrap(name: str) -> Callable[[], None]:
     """Wrap a method of ``keras.Model`` and return what unwraps it."""
-    owner = next(base for base in keras.Model.__mro__ if name in vars(base))
-    method = vars(owner)[name]
-    decorated = getattr(method, "__wrapped__", None)
-    for cell in getattr(method, "__closure__", None) or ():
-        if decorated is not None and cell.cell_contents is decorated:
-            return _wrap_in_place(name, cell)
-    return _wrap_attribute(name, owner, method)
+    owners = [base for base in keras.Model.__mro__ if name in vars(base)]
+    # The backend's trainer has the method. What another tool put in its place, there or on a class before, calls it.
+    owner = next((base for base in owners if ".backend." in base.__module__), owners[0])
+    method: Any = vars(owner)[name]
+    while (decorated := getattr(method, "__wrapped__", None)) is not None:
+        cells = [cell for cell in method.__closure__ or () if cell.cell_contents is decorated]
+        if cells and method.__module__.startswith("keras."):
+            return _wrap_in_place(name, cells[0])
+        method = decorated
+    return _wrap_attribute(name, owner, vars(owner)[name])
 
 
 def _wrap_in_place(name: str, cell: types.CellType) -> Callable[[], None]:
@@ -93,35 +103,40 @@ def _wrap_attribute(name: str, owner: type, original: Callable[..., Any]) -> Cal
 
 
 def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    position = list(inspect.signature(original).parameters).index("callbacks")
+
     @functools.wraps(original)
     def witnessed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         endings: list[Ending] = []
-        stack = _stack(name)
-        stack.append(endings)
+        _stack(name).append(endings)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
             if not endings:
-                _begin_late(name, original, args, kwargs)
+                given = kwargs.get("callbacks", args[position] if len(args) > position else None)
+                _begin_late(name, args[0] if args else None, given)
+            _stack(name).pop()
             _tell(endings, error)
             raise
-        finally:
-            stack.pop()
+        _stack(name).pop()
         _tell(endings, None)
         return result
 
     return witnessed
 
 
-def _begin_late(name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Have our callbacks begin a run that failed before Keras told them of it: in preparing the data, say."""
-    given = inspect.signature(original).bind_partial(*args, **kwargs).arguments
-    callbacks = given.get("callbacks")
-    # Validation inside fit is called with the CallbackList that fit made, and is no run of its own.
-    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
-        begin = getattr(callback, "begin_late", None)
-        if begin is not None:
-            begin(name, given["self"])
+def _begin_late(name: str, model: Any, callbacks: Any) -> None:  # noqa: ANN401
+    """Have our callbacks begin a run that failed before Keras told them of it: in preparing the data, say.
+
+    Validation inside fit is called with the CallbackList that fit made, in which this does not look: it is no run.
+    """
+    try:
+        for callback in keras.tree.flatten(callbacks):
+            begin = getattr(callback, "begin_late", None)
+            if begin is not None:
+                begin(name, model)
+    except Exception:
+        _logger.debug("could not look for callbacks in %r", type(callbacks), exc_info=True)
 
 
 def _tell(endings: list[Ending], error: BaseException | None) -> None:

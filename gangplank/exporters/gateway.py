@@ -58,6 +58,7 @@ class Gateway:
             raise ExportError(message) from None
 
     def close(self) -> None:
-        """Let go of the connection, if the HTTP is done here."""
-        if isinstance(self._handler, SessionHandler):
-            self._handler.close()
+        """Let go of the connection, if the handler keeps one."""
+        close = getattr(self._handler, "close", None)
+        if close is not None:
+            close()

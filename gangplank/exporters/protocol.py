@@ -12,11 +12,7 @@ class Handle(Protocol):
     """A started exit."""
 
     def notify(self) -> None:
-        """Hear that something worth exporting has happened. Returns at once.
-
-        Raises:
-            ExportError: the exit exports on the caller's thread, as its user asked, and could not.
-        """
+        """Hear that something worth exporting has happened. Returns at once, and raises nothing."""
         ...
 
     def flush(self, timeout: float) -> None:

@@ -24,8 +24,7 @@ _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
 
 _LAST_PAUSES = (0.25, 0.5, 1.0)
 """Seconds between attempts to deliver the last state: one bad answer must not lose it."""
-_PATIENCE = 30.0
-"""Seconds that a synchronous push is waited for, whatever the gateway does."""
+_TOO_MANY, _SERVER_ERROR = 429, 500
 
 
 class Pusher:
@@ -36,13 +35,11 @@ class Pusher:
         state: What to push.
         trouble: Takes pushes that failed.
         interval: Seconds between pushes while the state changes and nothing else asks for one.
-        synchronous: Have whoever notifies wait for the push, and raise when it fails.
     """
 
-    def __init__(self, gateway: Gateway, state: State, trouble: Trouble, *, interval: float, synchronous: bool) -> None:
+    def __init__(self, gateway: Gateway, state: State, trouble: Trouble, *, interval: float) -> None:
         self._gateway = gateway
         self._interval = interval
-        self._synchronous = synchronous
         self._state = state
         self._trouble = trouble
         self._pid = os.getpid()
@@ -62,14 +59,8 @@ class Pusher:
         return f"<Pusher to {self._gateway!r}>"
 
     def notify(self) -> None:
-        """Have the present state pushed soon; if this is synchronous, wait for it.
-
-        Raises:
-            ExportError: this is synchronous and the push failed.
-        """
-        if self._synchronous:
-            self.flush(_PATIENCE)
-        elif not self._is_forked():
+        """Have the present state pushed soon."""
+        if not self._is_forked():
             with self._changed:
                 self._ask()
 
@@ -124,7 +115,7 @@ class Pusher:
                 closing = self._closing
             delivered = self._push_if_changed(even_so=asked)
         for pause in _LAST_PAUSES:
-            if not delivered:
+            if not delivered and _may_pass(self._error):
                 time.sleep(pause)
                 delivered = self._push_if_changed()
         if not delivered:
@@ -178,3 +169,8 @@ class Pusher:
             self._state.gauge(_LAST_SUCCESS).set(time.time())
         finally:
             self._seconds.add(time.perf_counter() - started)
+
+
+def _may_pass(error: ExportError | None) -> bool:
+    """Whether a push that failed so may succeed unchanged: what a gateway will not have, it will not have later."""
+    return not isinstance(error, RefusedError) or error.status >= _SERVER_ERROR or error.status == _TOO_MANY

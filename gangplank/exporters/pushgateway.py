@@ -28,7 +28,6 @@ class PushgatewayExporter:
         interval: Seconds between pushes while a run changes its state and nothing else asks for one.
         timeout: Seconds to wait for the gateway, to connect and between bytes of its answer.
         handler: A prometheus_client push handler, which then does the HTTP.
-        synchronous: Have the thread that reports wait for each push, and raise when one fails.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -44,7 +43,6 @@ class PushgatewayExporter:
         interval: float = 15.0,
         timeout: float = 5.0,
         handler: Handler | None = None,
-        synchronous: bool = False,
     ) -> None:
         self._gateway = Gateway(
             checks.http_url("address", address),
@@ -54,14 +52,13 @@ class PushgatewayExporter:
             None if handler is None else checks.function("handler", handler),
         )
         self._interval = checks.seconds("interval", interval)
-        self._synchronous = checks.flag("synchronous", synchronous)
 
     def __repr__(self) -> str:
         return f"<PushgatewayExporter to {self._gateway!r}>"
 
     def start(self, state: State, trouble: Trouble) -> Pusher:
         """Start to push ``state``; the gateway need not be there yet."""
-        return Pusher(self._gateway, state, trouble, interval=self._interval, synchronous=self._synchronous)
+        return Pusher(self._gateway, state, trouble, interval=self._interval)
 
 
 def _job(value: Any) -> str:  # noqa: ANN401 - checked here

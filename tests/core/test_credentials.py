@@ -48,12 +48,11 @@ def leaks(address: str, caplog: pytest.LogCaptureFixture, **settings: Any) -> st
     return "\n".join(seen)
 
 
-@pytest.mark.parametrize("synchronous", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"handler": default_handler}, {"handler": raising_handler}])
-def test_a_refused_connection(caplog: pytest.LogCaptureFixture, settings: dict[str, Any], *, synchronous: bool) -> None:
-    """Whatever does the HTTP, and on whichever thread."""
+def test_a_refused_connection(caplog: pytest.LogCaptureFixture, settings: dict[str, Any]) -> None:
+    """Whatever does the HTTP."""
     address = f"http://user:{SECRET}@127.0.0.1:{free_port()}"
-    assert SECRET not in leaks(address, caplog, synchronous=synchronous, **settings)
+    assert SECRET not in leaks(address, caplog, **settings)
 
 
 def test_an_address_that_a_users_handler_cannot_read(caplog: pytest.LogCaptureFixture) -> None:

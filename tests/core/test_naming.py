@@ -58,7 +58,7 @@ def test_the_legal_key_keeps_its_name_whatever_the_order(names: Names, keys: lis
 
 @pytest.mark.parametrize(
     ("first", "second", "name_of_the_second"),
-    [("AUC", "auc", "auc_2"), ("a__b", "a_b", "a_b_2"), ("a_b", "a__b", "a__b_2"), ("a_b_2", "a_b_2_", "a_b_2__2")],
+    [("auc", "AUC", "AUC_2"), ("a__b", "a_b", "a_b_2"), ("a_b", "a__b", "a__b_2"), ("a_b_2", "a_b_2_", "a_b_2__2")],
 )
 def test_names_that_some_exit_would_merge_are_told_apart(
     names: Names, first: str, second: str, name_of_the_second: str

@@ -241,20 +241,6 @@ def test_flush_does_not_miss_the_push_it_asked_for() -> None:
     pusher.close()
 
 
-def test_a_synchronous_exporter_waits_for_its_pushes(fake_gateway: FakeGateway) -> None:
-    """Delivered when notify returns, and a failure is the caller's."""
-    telemetry = telemetry_to(fake_gateway, synchronous=True)
-    telemetry.notify()
-    assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 0.5}
-    fake_gateway.status = 500
-    with pytest.raises(ExportError, match="500"):
-        telemetry.notify()
-    with pytest.raises(ExportError, match="500"):
-        telemetry.flush()
-    telemetry.state.gauge(LOSS, model="net").set(0.25)
-    telemetry.close()  # fails again, and does not raise
-
-
 def test_closing_lets_go_of_the_thread_and_the_connection(fake_gateway: FakeGateway) -> None:
     """A gateway that many jobs push to keeps no connection of those that have ended."""
     before = connections() | pushers()

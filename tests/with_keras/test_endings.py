@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 
@@ -27,9 +28,10 @@ def _outcome(exporter: InMemoryExporter) -> set[str]:
         (SystemExit, "interrupted"),
     ],
 )
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_end", "on_epoch_end", "on_train_end"])
 def test_an_exception_is_seen_and_passes_unchanged(
-    telemetry: Telemetry, exporter: InMemoryExporter, kind: type[BaseException], outcome: str, hook: str
+    telemetry: Telemetry, exporter: InMemoryExporter, kind: type[BaseException], outcome: str, hook: str, *, first: bool
 ) -> None:
     """Wherever it is raised, the caller gets the very exception, and the outcome says how the run ended."""
     x, y = data()
@@ -38,8 +40,9 @@ def test_an_exception_is_seen_and_passes_unchanged(
     model = regression()
     model.fit(x, y, verbose=0, callbacks=[callback])
     success = exporter.value("gangplank_train_last_success_timestamp_seconds")
+    callbacks = [At(hook, raising(error)), callback]
     with pytest.raises(kind) as raised:
-        model.fit(x, y, verbose=0, callbacks=[At(hook, raising(error)), callback])
+        model.fit(x, y, verbose=0, callbacks=callbacks if first else callbacks[::-1])
     assert raised.value is error
     assert _outcome(exporter) == {outcome}
     assert exporter.value("gangplank_train_running") == 0
@@ -74,6 +77,55 @@ def test_a_run_that_fails_before_it_begins(telemetry: Telemetry, exporter: InMem
     assert _outcome(exporter) == {"failed"}
     assert exporter.value("gangplank_test_outcome", outcome="failed") == 1
     assert exporter.value("gangplank_export_errors_total") is None
+
+
+def test_a_wrong_argument_is_keras_to_refuse(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """The caller gets Keras's own words, and the run has failed."""
+    x, y = data()
+    with pytest.raises(TypeError, match=r"fit\(\) got an unexpected keyword argument 'epoch'") as raised:
+        regression().fit(x, y, epoch=3, verbose=0, callbacks=[[TelemetryCallback(telemetry)]])
+    assert raised.value.__context__ is None
+    assert _outcome(exporter) == {"failed"}
+    with pytest.raises(TypeError, match="validation"):
+        regression().fit(x, y, verbose=0, callbacks=7, validation=True)
+
+
+def test_a_later_callback_that_fails_at_the_end_of_an_evaluation(
+    telemetry: Telemetry, exporter: InMemoryExporter
+) -> None:
+    """Ours has had its last hook then; the evaluation has failed all the same."""
+    x, y = data()
+    callbacks = [TelemetryCallback(telemetry), At("on_test_end", raising(OSError("disk")))]
+    with pytest.raises(OSError, match="disk"):
+        regression().evaluate(x, y, verbose=0, callbacks=callbacks)
+    assert exporter.value("gangplank_test_outcome", outcome="failed") == 1
+
+
+def test_a_fit_inside_a_fit_with_the_same_callback(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Each is a run of its own, and the outer one goes on to its end."""
+    x, y = data()
+    callback = TelemetryCallback(telemetry)
+    inner, outer = regression("inner"), regression("outer")
+    fit = At("on_epoch_end", lambda: inner.fit(x, y, epochs=2, verbose=0, callbacks=[callback]))
+    outer.fit(x, y, epochs=3, verbose=0, callbacks=[callback, fit])
+    for model, epochs, steps in (("inner", 2, 6), ("outer", 3, 3)):
+        assert exporter.value("gangplank_train_outcome", model=model, outcome="success") == 1
+        assert exporter.value("gangplank_train_epochs_count", model=model) == epochs
+        assert exporter.value("gangplank_train_steps_total", model=model) == steps
+
+
+def test_a_model_with_several_losses_diverges_by_any(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Adversarial networks have no ``loss``, but a ``d_loss`` and a ``g_loss``; validation's do not count."""
+    for logs, outcome in (
+        ({"d_loss": float("nan"), "g_loss": 1.0}, "diverged"),
+        ({"d_loss": 1.0, "val_d_loss": float("nan")}, "success"),
+    ):
+        hooks = keras.callbacks.CallbackList([TelemetryCallback(telemetry)], model=regression())
+        hooks.on_train_begin()
+        hooks.on_epoch_begin(0)
+        hooks.on_epoch_end(0, logs)
+        hooks.on_train_end()
+        assert _outcome(exporter) == {outcome}
 
 
 def test_failed_validation_fails_training_and_is_no_evaluation(
@@ -250,6 +302,27 @@ def test_a_keras_whose_methods_are_not_decorated(
     del callback
     gc.collect()
     assert keras.Model.fit is theirs
+
+
+def test_a_patch_that_comes_and_goes(
+    telemetry: Telemetry, exporter: InMemoryExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tools that log by themselves patch ``keras.Model.fit``, and may undo it when our callback is made already."""
+    gc.collect()
+    original = keras.Model.fit
+
+    @functools.wraps(original)
+    def theirs(*args: object, **kwargs: object) -> object:
+        return original(*args, **kwargs)
+
+    x, y = data()
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", theirs)
+        callback = TelemetryCallback(telemetry)
+    fail = At("on_epoch_end", raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        regression().fit(x, y, verbose=0, callbacks=[callback, fail])
+    assert _outcome(exporter) == {"failed"}
 
 
 def test_fit_keeps_its_signature_and_result(telemetry: Telemetry) -> None:

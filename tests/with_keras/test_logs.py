@@ -71,6 +71,13 @@ def test_clashing_names_are_told_apart(
     assert "'a/b' is exported as gangplank_train_a_b_2" in caplog.text
 
 
+def test_the_loss_keeps_its_name(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Keras sorts its logs, so that ``Loss`` comes first; the name that dashboards ask for stays the loss's."""
+    _epoch(telemetry, {"Loss": 2.0, "loss": 1.0})
+    assert exporter.value("gangplank_train_loss") == 1
+    assert exporter.value("gangplank_train_Loss_2") == 2
+
+
 def test_reserved_names_get_a_suffix(
     telemetry: Telemetry, exporter: InMemoryExporter, caplog: pytest.LogCaptureFixture
 ) -> None:

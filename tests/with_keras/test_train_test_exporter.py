@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras_suite import At, data, raising, regression
-from prometheus_client.exposition import basic_auth_handler
+from prometheus_client.exposition import basic_auth_handler, default_handler
 
 import gangplank
 from gangplank.testing import FakeGateway
@@ -73,7 +74,6 @@ def test_the_drift_tuple() -> None:
         ({"job": None}, TypeError, "job"),
         ({"metrics": "loss"}, TypeError, "metrics"),
         ({"metrics": [1]}, TypeError, r"metrics\[0\]"),
-        ({"metrics": []}, ValueError, "metrics"),
         ({"histogram_buckets": []}, ValueError, "histogram_buckets"),
         ({"histogram_buckets": [0.2, 0.1]}, ValueError, "histogram_buckets must be sorted"),
         ({"histogram_buckets": [0.1, 0.1]}, ValueError, "duplicates"),
@@ -153,6 +153,18 @@ def test_a_handler_of_prometheus_client_authenticates(fake: FakeGateway) -> None
     _fit(exporter)
     exporter.telemetry.flush()
     assert {request.headers.get("Authorization") for request in fake.requests} == {"Basic dXNlcjpzZWNyZXQ="}
+
+
+def test_exporters_of_one_job_push_together_whatever_their_handlers(fake: FakeGateway) -> None:
+    """A handler that is made in the call is another one each time; the job is the same."""
+    x, y = data()
+    for name in ("first", "second"):
+        exporter = gangplank.TrainTestExporter(fake.address, "made", handler=functools.partial(default_handler))
+        regression(name).fit(x, y, verbose=0, callbacks=[exporter])
+    exporter.telemetry.flush()
+    body = next(one.body for one in reversed(fake.requests) if one.path.endswith("phase/train"))
+    assert 'gangplank_train_loss{model="first"}' in body
+    assert 'gangplank_train_loss{model="second"}' in body
 
 
 def test_training_does_not_wait_for_a_gateway(fake: FakeGateway) -> None:

@@ -107,14 +107,14 @@ def test_epochs_before_a_resumed_run_count(telemetry: Telemetry, exporter: InMem
 
 
 def test_steps_are_counted_when_several_run_at_once(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
-    """With steps_per_execution, which PyTorch has not, Keras calls the hook once for several; all are counted."""
+    """With steps_per_execution, which PyTorch has not, Keras calls the hook once for several, and beyond the last."""
     x, y = data()
     at_once = 1 if keras.backend.backend() == "torch" else 4
-    regression(steps_per_execution=at_once).fit(x, y, batch_size=4, verbose=0, callbacks=[TelemetryCallback(telemetry)])
+    regression(steps_per_execution=at_once).fit(x, y, batch_size=3, verbose=0, callbacks=[TelemetryCallback(telemetry)])
     steps = exporter.value("gangplank_train_step_duration_seconds")
-    assert exporter.value("gangplank_train_steps_total") == 8
+    assert exporter.value("gangplank_train_steps_total") == 11
     assert isinstance(steps, Distribution)
-    assert steps.count == 8
+    assert steps.count == 11
 
 
 def test_running_is_one_during_the_run(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
@@ -229,3 +229,15 @@ def test_a_copy_reports_to_the_same_telemetry(telemetry: Telemetry, exporter: In
     assert exporter.value("gangplank_train_mae") is not None
     assert exporter.value("gangplank_train_loss") is None
     assert exporter.value("gangplank_train_outcome", outcome="success") == 1
+
+
+def test_weights_are_those_that_fit_leaves_behind(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """A callback behind ours may restore the best weights at the end; it is these that are counted."""
+    x, y = data()
+    model = regression()
+    restore = At("on_train_end", lambda: model.set_weights([weights * 0 for weights in model.get_weights()]))
+    callback = TelemetryCallback(telemetry, histogram_buckets=[0.0])
+    model.fit(x, y, verbose=0, callbacks=[callback, restore])
+    weights = exporter.value("gangplank_train_model_weights")
+    assert isinstance(weights, Distribution)
+    assert weights.sum == 0

@@ -1,0 +1,114 @@
+"""One run of one Keras model: what is read from the model, and when."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from gangplank.binding import package_version
+from gangplank.runs import Run, TrainingRun
+from gangplank.weights import summarize
+from gangplank_keras import readings
+
+
+class Report:
+    """A run, with the model that it is of.
+
+    Args:
+        run: The run, which has just begun.
+        model: The Keras model.
+        bounds: For the distribution of the trainable weights; none is taken if None.
+
+    Attributes:
+        is_witnessed: Whether the end of the Keras call will be seen. Else the last hook has to do for it.
+    """
+
+    def __init__(self, run: Run, model: Any, bounds: tuple[float, ...] | None) -> None:  # noqa: ANN401
+        self.run = run
+        self.is_witnessed = False
+        self._model = model
+        self._bounds = bounds
+        self._contained = run.telemetry.trouble.contained
+
+    def read_model(self) -> None:
+        """Report the model's parameters, once it is built."""
+        with self._contained("count the parameters"):
+            count = readings.parameter_count(self._model)
+            if count is not None:
+                self.run.parameters(count)
+
+    def metrics(self, logs: readings.Logs) -> None:
+        """Report the model's own metrics."""
+        with self._contained("report metrics"):
+            self.run.metrics(readings.numbers(logs))
+
+    def leave(self, error: BaseException | None) -> None:
+        """End the run as the Keras call ended; only the first call counts."""
+        if not self.run.is_on:
+            return
+        self.read_model()
+        if error is None:
+            self._read_weights()
+        elif isinstance(error, Exception):
+            self._read_last_loss()
+        with self._contained("end a run"):
+            self.run.end(error)
+
+    def _read_weights(self) -> None:
+        if self._bounds is not None:
+            with self._contained("read the weights"):
+                self.run.weights(summarize(readings.trainable_weights(self._model), self._bounds))
+
+    def _read_last_loss(self) -> None:
+        """A run that was stopped because of its loss, as by TerminateOnNaN(raise_error=True), has diverged."""
+        with self._contained("read the last loss"):
+            loss = readings.running_loss(self._model)
+            if loss is not None:
+                self.run.note_loss(loss)
+
+
+class TrainingReport(Report):
+    """A training run, with the model that is trained.
+
+    Attributes:
+        steps_per_epoch: How many steps an epoch has, if Keras knows.
+    """
+
+    run: TrainingRun
+    steps_per_epoch: int | None = None
+
+    def begin(self) -> None:
+        """Report what is known before the first step."""
+        with self._contained("say what runs"):
+            self.run.info(
+                keras=keras.__version__,
+                backend=keras.backend.backend(),
+                gangplank=package_version(),
+                python=platform.python_version(),
+            )
+        self.read_model()
+        self._read_learning_rate()
+
+    def step_to(self, steps: int) -> None:
+        """Report that ``steps`` steps of this epoch have been taken."""
+        # With several steps per execution, Keras counts on beyond the last.
+        self.run.step_to(min(steps, self.steps_per_epoch or steps))
+
+    def end_epoch(self, completed: int, logs: readings.Logs) -> None:
+        """Report the end of an epoch, ``completed`` of which are done by now."""
+        self.read_model()
+        self._read_learning_rate()
+        values: Iterable[tuple[str, float]] = ()
+        with self._contained("read the logs"):
+            values = readings.numbers(logs)
+        with self._contained("report an epoch"):
+            self.run.end_epoch(completed, values)
+
+    def _read_learning_rate(self) -> None:
+        with self._contained("read the learning rate"):
+            rate = readings.learning_rate(self._model)
+            if rate is not None:
+                self.run.learning_rate(rate)
