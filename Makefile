@@ -22,18 +22,18 @@ demo: $(VENV)/.demo  ## Train, evaluate and see the metrics: one command from no
 	$(BIN)/python examples/demo/demo.py
 
 test: $(VENV)/.test servers  ## Run all tests, each Keras backend in its own process.
-	$(BIN)/coverage erase
+	rm -f .coverage .coverage.*
 	$(MAKE) --no-print-directory test-core $(BACKENDS:%=test-%) test-servers
 	$(MAKE) --no-print-directory coverage
 
 test-core:  ## Run the tests that need no Keras.
-	$(PYTEST) $(PARALLEL) tests/core tests/repo
+	COVERAGE_FILE=.coverage.core $(PYTEST) $(PARALLEL) tests/core tests/repo
 
 $(BACKENDS:%=test-%): test-%:
-	KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) tests/with_keras
+	COVERAGE_FILE=.coverage.$* KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) tests/with_keras
 
 test-servers:  ## Run the tests against real Prometheus servers, all backends.
-	$(PYTEST) $(PARALLEL) tests/servers tests/examples
+	COVERAGE_FILE=.coverage.servers $(PYTEST) $(PARALLEL) tests/servers tests/examples
 
 coverage:
 	$(BIN)/coverage combine --quiet
