@@ -24,6 +24,8 @@ _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
 
 _LAST_PAUSES = (0.25, 0.5, 1.0)
 """Seconds between attempts to deliver the last state: one bad answer must not lose it."""
+_SPACING = 0.25
+"""Seconds between pushes that nobody waits for: epochs that end faster share one, and keep the interpreter."""
 _TOO_MANY, _SERVER_ERROR = 429, 500
 
 
@@ -46,8 +48,9 @@ class Pusher:
         self._delivered_groups: dict[Key, int] = {}
         self._delivered = 0
         self._changed = threading.Condition()
-        self._wanted = False
+        self._wanted = self._waited_for = False
         self._closing = False
+        self._not_before = 0.0
         self._begun = self._ended = 0
         self._error: ExportError | None = None
         self._results = {result: state.counter(_PUSHES, result=result) for result in ("success", "failure")}
@@ -74,6 +77,7 @@ class Pusher:
             return
         with self._changed:
             number = self._begun + 1
+            self._waited_for = True
             self._ask()
             if not self._changed.wait_for(lambda: self._ended >= number or not self._thread.is_alive(), timeout):
                 raise ExportError(f"{self._gateway!r} did not answer within {timeout:.3g} s")
@@ -111,9 +115,12 @@ class Pusher:
         while not closing:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted or self._closing, self._interval)
-                asked, self._wanted = self._wanted, False
+                early = max(self._not_before - time.monotonic(), 0)
+                self._changed.wait_for(lambda: self._waited_for or self._closing, early)
+                asked, self._wanted, self._waited_for = self._wanted, False, False
                 closing = self._closing
             delivered = self._push_if_changed(even_so=asked)
+            self._not_before = time.monotonic() + _SPACING
         for pause in _LAST_PAUSES:
             if not delivered and _may_pass(self._error):
                 time.sleep(pause)
