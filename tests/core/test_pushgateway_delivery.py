@@ -330,3 +330,14 @@ def test_a_second_close_waits_for_the_first(fake_gateway: FakeGateway) -> None:
     second.join()
     assert {request.path for request in fake_gateway.requests} == {TRAIN, BASE}
     first.join()
+
+
+def test_news_that_comes_fast_shares_a_push(fake_gateway: FakeGateway) -> None:
+    """Epochs of a millisecond do not keep the pusher, and with it the interpreter, busy; the last one is not lost."""
+    telemetry = telemetry_to(fake_gateway)
+    for epoch in range(100):
+        telemetry.state.gauge(LOSS, model="net").set(float(epoch))
+        telemetry.notify()
+    telemetry.close()
+    assert [request.path for request in fake_gateway.requests].count(TRAIN) < 50
+    assert last(fake_gateway.requests, TRAIN) == {"gangplank_train_loss": 99.0}
