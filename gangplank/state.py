@@ -99,9 +99,10 @@ class State:
 
         Among several states that an exit shows together, such series count in the state of the newest run only.
         """
+        run = phase, _encodable(model)
         with self.lock:
-            self.runs[phase, model] = next(_run_numbers)
-        self.forget(lambda metric, attributes: _run_of(metric, attributes) == (phase, model))
+            self.runs[run] = next(_run_numbers)
+        self.forget(lambda metric, attributes: _run_of(metric, attributes) == run)
 
     def gauge(self, metric: Metric, /, **attributes: str) -> Gauge:
         """Return the gauge of that metric and those attributes, made if need be."""
@@ -201,7 +202,7 @@ def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family
     states = tuple(states)
     newest: dict[_Run, int] = {}
     for state in states:
-        for begun, number in state.runs.items():
+        for begun, number in state.runs.copy().items():
             newest[begun] = max(number, newest.get(begun, 0))
     merged: dict[Metric, dict[Labels, Value]] = {}
     for state in states:

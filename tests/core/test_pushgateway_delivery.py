@@ -237,7 +237,7 @@ def test_flush_does_not_miss_the_push_it_asked_for() -> None:
     exporter = PushgatewayExporter("localhost", "mnist", interval=NEVER, handler=lambda **_: lambda: None)
     pusher = exporter.start(State(), Trouble(logging.getLogger("gangplank.test")))
     for _ in range(2000):
-        pusher.flush(timeout=5)
+        pusher.flush(timeout=5)  # raises if it waits for a push that nobody makes
     pusher.close()
 
 

@@ -268,3 +268,15 @@ def test_a_signal_handler_may_write_in_the_middle_of_a_write(state: State) -> No
     with state.lock:
         state.counter(STEPS, model="a").add(1)
     assert state.counter(STEPS, model="a").current() == 1
+
+
+def test_a_label_that_utf8_cannot_hold_is_made_one_that_it_can() -> None:
+    """A model named after a file can have half a surrogate pair in its name, over which every exit would stumble."""
+    state = State()
+    state.begin_run(Phase.TRAIN, "net\udcff")
+    state.gauge(model_metric(Phase.TRAIN, "loss"), model="net\udcff").set(0.5)
+    state.begin_run(Phase.TEST, "net\udcff")
+    ((family,),) = [state.read()]
+    assert family.points[0].labels == (("model", "net?"),)
+    state.begin_run(Phase.TRAIN, "net\udcff")
+    assert state.read() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,8 +94,10 @@ def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], says: 
 
 def test_good_arguments() -> None:
     """What people pass in practice is accepted, and nothing is opened for it."""
+    before = set(threading.enumerate())
     for address in ("localhost", "localhost:9091", "http://gw/prefix/", "https://u:p@gw:443", "[::1]:9091"):
         gangplank.TrainTestExporter(address, "j", ("loss",), np.linspace(-1, 1, 5))
+    assert set(threading.enumerate()) <= before
 
 
 def test_each_epoch_reaches_the_gateway(fake: FakeGateway) -> None:
