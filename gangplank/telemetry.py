@@ -27,9 +27,8 @@ from gangplank.trouble import Trouble
 
 _logger = logging.getLogger("gangplank.telemetry")
 _ERRORS = metric(Phase.EXPORT, "errors")
-_LEAST = 0.1
 _AT_EXIT = 5.0
-"""Seconds that a program's end waits for all telemetries together."""
+"""Seconds that the end of a program, or of a ``with`` block, waits for what is not delivered yet."""
 
 _H = TypeVar("_H", bound=Handle)
 
@@ -87,14 +86,14 @@ class Telemetry:
         self._names: dict[tuple[Phase, str], Names] = {}
         self._endings: list[Callable[[BaseException | None], None]] = []
         self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._closing = self._finishing = False
+        self._started_in: int | None = None
+        self._closer: int | None = None
         self._closed = threading.Event()
 
     @property
     def is_closed(self) -> bool:
         """Whether it was closed; it then takes no more exits."""
-        return self._closing
+        return self._closer is not None
 
     @property
     def handles(self) -> tuple[Handle, ...]:
@@ -149,7 +148,7 @@ class Telemetry:
         Raises:
             ExportError: an exit could not deliver, or this telemetry is closed. The other exits were flushed.
         """
-        if self._closing:
+        if self.is_closed:
             raise ExportError("this telemetry is closed: what it had was delivered then, if it could be")
         deadline = time.monotonic() + checks.seconds("timeout", timeout)
         failure: ExportError | None = None
@@ -169,9 +168,7 @@ class Telemetry:
         goes on to show the final values, since it alone knows when it exports for the last time. A forked child closes
         nothing of its parent's.
         """
-        deadline = time.monotonic() + checks.seconds("timeout", timeout)
-        self._begin_close(None)
-        self._finish_close(deadline)
+        self._close(None, time.monotonic() + checks.seconds("timeout", timeout))
 
     def names(self, phase: Phase, model: str) -> Names:
         """Return the names that the metrics of that model have in that phase."""
@@ -205,14 +202,14 @@ class Telemetry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._begin_close(error)
-        self.close()
+        self._close(error, time.monotonic() + _AT_EXIT)
 
     def _open(self) -> None:
-        if self._closing:
+        if self.is_closed:
             raise ExportError("this telemetry is closed and cannot be started again: make a new one")
         if self not in self._open_ones:
             self._open_ones.add(self)
+            self._started_in = os.getpid()
             # Anew, so that it comes before what was registered earlier, such as a provider's own end.
             atexit.unregister(self._close_all)
             atexit.register(self._close_all)
@@ -232,34 +229,45 @@ class Telemetry:
         self._handles.append(own)
         binding.join(self.state, own.provider)
 
-    def _begin_close(self, error: BaseException | None) -> None:
-        if os.getpid() != self._pid:  # a forked child: these runs and exits are its parent's
-            return
+    def _close(self, error: BaseException | None, deadline: float) -> None:
+        if self._begin_close(error):
+            self._finish_close(deadline)
+        else:
+            self._await_close(deadline)
+
+    def _begin_close(self, error: BaseException | None) -> bool:
+        """End the runs and have the exits begin to close. Return whether it is for the caller to finish that."""
+        if self._is_parents():
+            return False
         with self._lock:
-            if self._closing:
-                return
-            self._closing = True
+            if self.is_closed:
+                return False
+            self._closer = threading.get_ident()
         for ending in list(self._endings):
             with self.trouble.contained("end a run"):
                 ending(error)
         for handle in self._handles:
             with self.trouble.contained("close an exporter"):
                 handle.begin_close()
+        return True
 
     def _finish_close(self, deadline: float) -> None:
-        if os.getpid() != self._pid:
-            return
         with self._lock:
-            is_first, self._finishing = not self._finishing, True
             handles, self._handles = self._handles, []
             self._open_ones.discard(self)
-        if not is_first:
-            self._closed.wait(_left(deadline))
-            return
         for handle in handles:
             with self.trouble.contained("close an exporter"):
                 handle.close(_left(deadline))
         self._closed.set()
+
+    def _await_close(self, deadline: float) -> None:
+        """Wait for another thread that closes; for this one itself, in the middle of closing, there is no waiting."""
+        if not self._is_parents() and self._closer != threading.get_ident():
+            self._closed.wait(_left(deadline))
+
+    def _is_parents(self) -> bool:
+        """Whether this is a forked child, with a copy of runs and exits that are its parent's."""
+        return self._started_in is not None and self._started_in != os.getpid()
 
     @classmethod
     def _close_all(cls) -> None:
@@ -267,18 +275,16 @@ class Telemetry:
         # The interpreter leaves here the exception that nobody caught; in an interactive session, some earlier one.
         error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
         deadline = time.monotonic() + _AT_EXIT
-        waiting = list(cls._open_ones)
-        for telemetry in waiting:
-            telemetry._begin_close(error)  # noqa: SLF001 - of this class
-        for telemetry in waiting:
-            telemetry._finish_close(deadline)  # noqa: SLF001
+        begun = [(telemetry, telemetry._begin_close(error)) for telemetry in list(cls._open_ones)]  # noqa: SLF001
+        for telemetry, is_ours in begun:
+            (telemetry._finish_close if is_ours else telemetry._await_close)(deadline)  # noqa: SLF001 - of this class
 
     def _count(self, error: BaseException) -> None:
         self.state.counter(_ERRORS, error_type=type(error).__name__).add(1)
 
 
 def _left(deadline: float) -> float:
-    return max(deadline - time.monotonic(), _LEAST)
+    return max(deadline - time.monotonic(), 0)
 
 
 def _exporters(value: Any) -> list[Any]:  # noqa: ANN401 - checked here

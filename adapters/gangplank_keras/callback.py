@@ -63,9 +63,9 @@ class TelemetryCallback(keras.callbacks.Callback):
         witness.watch(self)
 
     def _forget_runs(self) -> None:
-        # More than one if a fit with this callback is called inside another; the hooks are then the inner one's.
+        # More than one if a call with this callback is made inside another; the hooks are then the inner one's.
         self._trainings: list[TrainingReport] = []
-        self._evaluation: Report | None = None
+        self._evaluations: list[Report | None] = []  # None for validation, which is no run
         self._just_attached = False
 
     def __copy__(self) -> Self:
@@ -122,15 +122,16 @@ class TelemetryCallback(keras.callbacks.Callback):
         """Begin an evaluation, unless it is validation inside ``fit``."""
         attached, self._just_attached = self._just_attached, False
         is_validation = bool(self._trainings) and not attached
-        if not is_validation:
+        if is_validation:
+            self._evaluations.append(None)
+        else:
             with self.telemetry.trouble.contained("begin an evaluation"):
                 self._begin_evaluation()
 
     def on_test_end(self, logs: Logs = None) -> None:
         """Report the evaluation, and end it as a training run is ended."""
-        report = self._evaluation
+        report = self._evaluations.pop() if self._evaluations else None
         if report is not None:
-            self._evaluation = None
             report.metrics(logs)
             if not report.is_witnessed:
                 self._leave(report, None)
@@ -154,7 +155,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         self._start()
         if self._trainings and not self._trainings[-1].is_witnessed:
             self._leave(self._trainings[-1], SystemExit())  # left without a word: its fit was none of keras.Model's
-        model = self.model
+        model = self._called_model("fit")
         run = TrainingRun(self.telemetry, readings.model_name(model), only=self._wanted)
         report = TrainingReport(run, model, self._bounds)
         report.steps_per_epoch = (self.params or {}).get("steps")
@@ -164,10 +165,16 @@ class TelemetryCallback(keras.callbacks.Callback):
 
     def _begin_evaluation(self) -> None:
         self._start()
-        model = self.model
+        model = self._called_model("evaluate")
         run = Run(self.telemetry, Phase.TEST, readings.model_name(model), only=self._wanted)
-        self._evaluation = report = Report(run, model, self._bounds)
+        report = Report(run, model, self._bounds)
+        self._evaluations.append(report)
         report.is_witnessed = witness.began("evaluate", functools.partial(self._leave, report))
+
+    def _called_model(self, method: str) -> Any:  # noqa: ANN401
+        # self.model is that of the last call which this callback was given to, and that one may be over.
+        model = witness.called_model(method)
+        return self.model if model is None else model
 
     def _start(self) -> None:
         try:
@@ -178,8 +185,10 @@ class TelemetryCallback(keras.callbacks.Callback):
     def _leave(self, report: Report, error: BaseException | None) -> None:
         """End a run as its Keras call ended."""
         self._trainings = [training for training in self._trainings if training is not report]
-        if self._evaluation is report:
-            self._evaluation = None
+        if error is not None:  # calls inside this one have ended too, if without a last hook
+            self._evaluations = (
+                self._evaluations[: self._evaluations.index(report)] if report in self._evaluations else []
+            )
         if report.run.is_on:
             report.leave(error)
             if error is None:

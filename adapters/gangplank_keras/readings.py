@@ -52,7 +52,10 @@ def learning_rate(model: Any) -> float | None:  # noqa: ANN401
 def running_loss(model: Any) -> float | None:  # noqa: ANN401
     """Return the loss as it stands in the middle of an epoch, or None if there is none."""
     trackers = [tracker for tracker in model.metrics if tracker.name == "loss"]
-    return _number(trackers[0].result()) if trackers else None
+    try:
+        return _number(trackers[0].result()) if trackers else None
+    except Exception:  # noqa: BLE001 - on JAX a call that failed can leave variables without a value
+        return None
 
 
 def trainable_weights(model: Any) -> Iterator[npt.NDArray[Any]]:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 
@@ -14,7 +15,7 @@ from gangplank_keras.callback import TelemetryCallback
 _PATIENCE = 30.0
 """Seconds that training waits for a push with ignore_exceptions=False, whatever the gateway does."""
 
-_telemetries: dict[tuple[str, str], tuple[Telemetry, _Relay]] = {}
+_telemetries: dict[tuple[int, str, str], tuple[Telemetry, _Relay]] = {}
 _lock = threading.Lock()
 
 
@@ -89,9 +90,10 @@ class _Relay:
 
 def _shared(url: str, job: str) -> tuple[Telemetry, _Relay]:
     with _lock:
-        shared = _telemetries.get((url, job))
+        key = (os.getpid(), url, job)  # a forked child has no use for what its parent started
+        shared = _telemetries.get(key)
         if shared is None or shared[0].is_closed:
             relay = _Relay(url)
             telemetry = Telemetry(exporters=[PushgatewayExporter(url, job, handler=relay)])
-            shared = _telemetries[url, job] = telemetry, relay
+            shared = _telemetries[key] = telemetry, relay
         return shared

@@ -19,12 +19,22 @@ import threading
 import types
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 Ending = Callable[[BaseException | None], None]
 """Called with the exception with which the call was left, and must not raise then; or with None."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that is on."""
+
+    model: Any
+    endings: list[Ending]
+
 
 _logger = logging.getLogger("gangplank.keras")
 _METHODS = ("fit", "evaluate")
@@ -52,8 +62,14 @@ def began(method: str, ending: Ending) -> bool:
     """
     stack = _stack(method)
     if stack:
-        stack[-1].append(ending)
+        stack[-1].endings.append(ending)
     return bool(stack)
+
+
+def called_model(method: str) -> Any:  # noqa: ANN401 - Keras is untyped
+    """Return the model of the innermost call of ``method`` on this thread, or None without one."""
+    stack = _stack(method)
+    return stack[-1].model if stack else None
 
 
 def _unwatch() -> None:
@@ -107,19 +123,18 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def witnessed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        endings: list[Ending] = []
-        _stack(name).append(endings)
+        call = _Call(args[0] if args else None, [])
+        _stack(name).append(call)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            if not endings:
-                given = kwargs.get("callbacks", args[position] if len(args) > position else None)
-                _begin_late(name, args[0] if args else None, given)
+            if not call.endings:
+                _begin_late(name, call.model, kwargs.get("callbacks", args[position] if len(args) > position else None))
             _stack(name).pop()
-            _tell(endings, error)
+            _tell(call.endings, error)
             raise
         _stack(name).pop()
-        _tell(endings, None)
+        _tell(call.endings, None)
         return result
 
     return witnessed
@@ -140,10 +155,17 @@ def _begin_late(name: str, model: Any, callbacks: Any) -> None:  # noqa: ANN401
 
 
 def _tell(endings: list[Ending], error: BaseException | None) -> None:
+    """Tell all endings, then raise what the first of them raised, if any did."""
+    failure: BaseException | None = None
     for ending in tuple(endings):
-        ending(error)
+        try:
+            ending(error)
+        except BaseException as raised:  # noqa: BLE001 - raised again below, when the others have been told
+            failure = failure or raised
+    if failure is not None:
+        raise failure
 
 
-def _stack(method: str) -> list[list[Ending]]:
-    stacks: dict[str, list[list[Ending]]] = _calls.__dict__
+def _stack(method: str) -> list[_Call]:
+    stacks: dict[str, list[_Call]] = _calls.__dict__
     return stacks.setdefault(method, [])

@@ -9,12 +9,13 @@ no longer true, and nothing is erased that still is, a state goes to several gro
 - ``{job}``, by POST: the export's own numbers.
 
 A group is sent only when something in it has changed: a process that trained long ago and evaluates now must not put
-its training over that of a process which trained since.
+its training over that of a process which trained since. A model's lasting facts are compared with those last delivered,
+since a run of another model changes nothing in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import push_to_gateway, pushadd_to_gateway
@@ -35,20 +36,20 @@ class Group:
 
     Attributes:
         key: Which group it is.
-        version: Of the state's part that is in it.
+        version: Differs when what is in it differs.
         push: prometheus_client's function that replaces the group, or the one that adds to it.
         labels: The group's labels beside ``job`` and the user's grouping key.
         families: What is in it.
     """
 
     key: Key
-    version: int
+    version: Hashable
     push: Callable[..., None]
     labels: dict[str, str]
     families: list[Family]
 
 
-def groups(state: State, delivered: Mapping[Key, int]) -> Iterator[Group]:
+def groups(state: State, delivered: Mapping[Key, Hashable]) -> Iterator[Group]:
     """Yield the groups that have something in them which is not delivered yet, and the export's own.
 
     Args:
@@ -59,14 +60,14 @@ def groups(state: State, delivered: Mapping[Key, int]) -> Iterator[Group]:
     families = state.read()
     for phase in _RUN_PHASES:
         yield from _changed(_of_run(phase, versions, families), delivered)
-        yield from _changed(_of_models(phase, versions, families), delivered)
+        yield from _changed(_of_models(phase, families), delivered)
     # Read anew, so that the export's own numbers count the pushes that were made of the groups above.
     export = [family for family in state.read() if family.metric.phase not in _RUN_PHASES]
     if export:
         yield Group((Phase.EXPORT, False, ""), 0, pushadd_to_gateway, {}, export)
 
 
-def _changed(candidates: Iterable[Group], delivered: Mapping[Key, int]) -> Iterator[Group]:
+def _changed(candidates: Iterable[Group], delivered: Mapping[Key, Hashable]) -> Iterator[Group]:
     return (group for group in candidates if group.families and delivered.get(group.key) != group.version)
 
 
@@ -76,13 +77,12 @@ def _of_run(phase: Phase, versions: _Versions, families: list[Family]) -> Iterat
     yield Group((phase, False, ""), version, push_to_gateway, {"phase": phase.value}, members)
 
 
-def _of_models(phase: Phase, versions: _Versions, families: list[Family]) -> Iterator[Group]:
+def _of_models(phase: Phase, families: list[Family]) -> Iterator[Group]:
     lasting = [family for family in families if family.metric.phase is phase and family.metric.durable]
     models = {dict(point.labels)["model"] for family in lasting for point in family.points}
     for model in sorted(models):
         members = [_only(family, model) for family in lasting]
-        version = versions.get((phase, True), 0)
-        yield Group((phase, True, model), version, pushadd_to_gateway, {"model": model}, members)
+        yield Group((phase, True, model), tuple(members), pushadd_to_gateway, {"model": model}, members)
 
 
 def _only(family: Family, model: str) -> Family:

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Hashable
 
 from gangplank.catalogue import Phase, metric
 from gangplank.errors import ExportError
@@ -45,7 +46,7 @@ class Pusher:
         self._state = state
         self._trouble = trouble
         self._pid = os.getpid()
-        self._delivered_groups: dict[Key, int] = {}
+        self._delivered_groups: dict[Key, Hashable] = {}
         self._delivered = 0
         self._changed = threading.Condition()
         self._wanted = self._waited_for = False
@@ -68,7 +69,7 @@ class Pusher:
                 self._ask()
 
     def flush(self, timeout: float) -> None:
-        """Push the present state and wait for the gateway's answer. A forked child pushes nothing.
+        """Push the present state and wait for the gateway's answer. In a forked child it does nothing.
 
         Raises:
             ExportError: the push failed, or took longer than ``timeout`` seconds.

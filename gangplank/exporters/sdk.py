@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gangplank.errors import ExportError
@@ -13,10 +13,6 @@ from gangplank.errors import ExportError
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
-
-
-_Wait = Callable[[float], bool]
-"""Waits so many seconds for work that was begun, and returns whether it is done."""
 
 
 def is_sdk_part(candidate: object) -> bool:
@@ -42,8 +38,11 @@ class OwnProvider:
         readers = [_reader(part) for part in parts]
         self._periodic = [reader for reader in readers if isinstance(reader, PeriodicExportingMetricReader)]
         self.provider: MeterProvider = MeterProvider(readers, shutdown_on_exit=False)
-        self._pid = os.getpid()
-        self._ended: _Wait | None = None
+        self._end = threading.Event()
+        # Ready from the start, since an interpreter that is going down starts no more threads. A thread at all, since
+        # the SDK does not hold its own time limits.
+        self._closer = threading.Thread(target=self._shut_down, name="gangplank-provider", daemon=True)
+        self._closer.start()
 
     def notify(self) -> None:
         """Do nothing: the readers collect at their own times."""
@@ -64,37 +63,26 @@ class OwnProvider:
                 except Exception as error:  # noqa: BLE001 - raised by whoever waits, below
                     failures.append(error)
 
-        if not _begin(flush)(timeout):
+        flushing = threading.Thread(target=flush, name="gangplank-provider-flush", daemon=True)
+        flushing.start()
+        flushing.join(timeout)
+        if flushing.is_alive():
             raise ExportError(f"an OpenTelemetry reader could not be flushed within {timeout:.3g} s")
         if failures:
             raise ExportError(f"an OpenTelemetry reader could not be flushed: {failures[0]}") from failures[0]
 
     def begin_close(self) -> None:
         """Begin to export for the last time and to shut the provider down."""
-        if self._ended is None and os.getpid() == self._pid:
-            self._ended = _begin(self.provider.shutdown)
+        self._end.set()
 
     def close(self, timeout: float = 5.0) -> None:
         """Export for the last time and shut the provider down; give up after ``timeout`` seconds."""
         self.begin_close()
-        if self._ended is not None:
-            self._ended(timeout)
+        self._closer.join(timeout)
 
-
-def _begin(work: Callable[[], object]) -> _Wait:
-    """Do ``work`` on a thread, and return what waits for it: the SDK does not hold its own time limits."""
-    worker = threading.Thread(target=work, name="gangplank-provider", daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # the interpreter is going down and starts no more threads
-        work()
-        return lambda _: True
-
-    def wait(timeout: float) -> bool:
-        worker.join(timeout)
-        return not worker.is_alive()
-
-    return wait
+    def _shut_down(self) -> None:
+        self._end.wait()
+        self.provider.shutdown()
 
 
 def _periodic_reader(exporter: MetricExporter) -> MetricReader:

@@ -82,3 +82,23 @@ print(len(done), set(done))
 """
     )
     assert (process.stdout, process.stderr) == ("80 {0}\n", "")
+
+
+def test_a_child_that_starts_a_telemetry_of_its_own_closes_it(script: Script) -> None:
+    """What was made before the fork, and started after it, is the child's."""
+    process = script(
+        PRELUDE
+        + """
+from gangplank.testing import InMemoryExporter
+exporter = InMemoryExporter()
+telemetry = Telemetry(exporters=[exporter])
+pid = os.fork()
+if pid == 0:
+    telemetry.start()
+    run = TrainingRun(telemetry, "net")
+    telemetry.close()
+    os._exit(7 if telemetry.is_closed and not run.is_on else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), telemetry.is_closed)
+"""
+    )
+    assert (process.stdout, process.stderr) == ("7 False\n", "")

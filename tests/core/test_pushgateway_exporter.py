@@ -218,3 +218,14 @@ def test_wrong_settings_are_refused_by_name(settings: dict[str, Any], error: typ
     """At construction; a dead gateway is no reason to refuse."""
     with pytest.raises(error, match=f"^{next(iter(settings))}"):
         PushgatewayExporter(**{"address": "localhost:1", "job": "mnist", **settings})
+
+
+def test_what_lasts_of_a_model_is_not_sent_again_for_another_models_sake(fake_gateway: FakeGateway) -> None:
+    """Another process may have trained the one model since."""
+    telemetry = telemetry_to(fake_gateway)
+    telemetry.state.gauge(SUCCEEDED, model="net").set(1.0)
+    telemetry.flush()
+    telemetry.state.gauge(SUCCEEDED, model="other").set(2.0)
+    telemetry.close()
+    assert [request.path for request in fake_gateway.requests].count(f"{BASE}/model/net") == 1
+    assert [request.path for request in fake_gateway.requests].count(f"{BASE}/model/other") == 1

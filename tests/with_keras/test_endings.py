@@ -332,3 +332,47 @@ def test_fit_keeps_its_signature_and_result(telemetry: Telemetry) -> None:
     history = regression().fit(x, y, 8, 2, 0, [callback])
     assert len(history.history["loss"]) == 2
     assert witness._stack("fit") == []
+
+
+def test_an_earlier_callback_that_evaluates_does_not_change_whose_run_begins(
+    telemetry: Telemetry, exporter: InMemoryExporter
+) -> None:
+    """The hook that begins a run comes after that of an earlier callback, which has used ours for another model."""
+    x, y = data()
+    main, other = regression("main"), regression("other")
+    callback = TelemetryCallback(telemetry)
+    base = At("on_train_begin", lambda: other.evaluate(x, y, verbose=0, callbacks=[callback]))
+    main.fit(x, y, verbose=0, callbacks=[base, callback])
+    assert exporter.value("gangplank_train_outcome", model="main", outcome="success") == 1
+    assert exporter.value("gangplank_train_outcome", model="other", outcome="success") is None
+    assert exporter.value("gangplank_test_loss", model="other") is not None
+
+
+def test_an_evaluation_inside_an_evaluation(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Each keeps its own metrics."""
+    x, y = data()
+    outer, inner = regression("outer"), regression("inner")
+    callback = TelemetryCallback(telemetry)
+    evaluate = At("on_test_begin", lambda: inner.evaluate(x, y, verbose=0, callbacks=[callback]))
+    outer.evaluate(x, y, verbose=0, callbacks=[callback, evaluate])
+    assert {labels["model"] for labels, _ in exporter.series("gangplank_test_loss")} == {"outer", "inner"}
+
+
+def test_an_ending_that_raises_does_not_keep_others_from_being_told(
+    telemetry: Telemetry, exporter: InMemoryExporter
+) -> None:
+    """A push that fails at the very end is raised, as asked for; another callback's run has ended all the same."""
+
+    class Strict(TelemetryCallback):
+        def _announce(self) -> None:
+            if exporter.value("gangplank_train_outcome", model="net", outcome="success") == 1:
+                raise OSError("no gateway")
+
+    x, y = data()
+    other = InMemoryExporter()
+    with Telemetry(exporters=[other]) as second:
+        callbacks = [Strict(telemetry), TelemetryCallback(second)]
+        with pytest.raises(OSError, match="no gateway"):
+            regression().fit(x, y, verbose=0, callbacks=callbacks)
+        assert other.value("gangplank_train_outcome", outcome="success") == 1
+        assert other.value("gangplank_train_running") == 0
