@@ -186,9 +186,8 @@ class TelemetryCallback(keras.callbacks.Callback):
         """End a run as its Keras call ended."""
         self._trainings = [training for training in self._trainings if training is not report]
         if error is not None:  # calls inside this one have ended too, if without a last hook
-            self._evaluations = (
-                self._evaluations[: self._evaluations.index(report)] if report in self._evaluations else []
-            )
+            first = self._evaluations.index(report) if report in self._evaluations else 0
+            del self._evaluations[first:]
         if report.run.is_on:
             report.leave(error)
             if error is None:

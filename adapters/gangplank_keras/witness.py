@@ -150,7 +150,7 @@ def _begin_late(name: str, model: Any, callbacks: Any) -> None:  # noqa: ANN401
             begin = getattr(callback, "begin_late", None)
             if begin is not None:
                 begin(name, model)
-    except Exception:
+    except Exception:  # whatever was given for callbacks, the caller must get Keras's own exception
         _logger.debug("could not look for callbacks in %r", type(callbacks), exc_info=True)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gangplank.testing import FakeGateway, ManualClock
+from gangplank import Telemetry
+from gangplank.testing import FakeGateway, InMemoryExporter, ManualClock
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,3 +37,16 @@ def fake_gateway() -> Iterator[FakeGateway]:
 def clock() -> ManualClock:
     """A clock that stands still until it is moved."""
     return ManualClock()
+
+
+@pytest.fixture
+def memory() -> InMemoryExporter:
+    """An exit that can be looked into."""
+    return InMemoryExporter()
+
+
+@pytest.fixture
+def telemetry(clock: ManualClock, memory: InMemoryExporter) -> Iterator[Telemetry]:
+    """A telemetry whose time stands still."""
+    with Telemetry(exporters=[memory], clock=clock) as telemetry:
+        yield telemetry

@@ -9,41 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from pushes import BASE, LOSS, NEVER, TEST, TEST_LOSS, TRAIN, last, telemetry_to, values
 from realservers import free_port, wait_for
 
 from gangplank import ExportError, PushgatewayExporter, Telemetry
-from gangplank.catalogue import Phase, model_metric
 from gangplank.state import State
-from gangplank.testing import FakeGateway, InMemoryExporter, Request
+from gangplank.testing import FakeGateway, InMemoryExporter
 from gangplank.trouble import Trouble
-
-LOSS = model_metric(Phase.TRAIN, "loss")
-TEST_LOSS = model_metric(Phase.TEST, "loss")
-TRAIN, TEST, BASE = (f"/metrics/job/mnist{group}" for group in ("/phase/train", "/phase/test", ""))
-
-# An interval that no test lives to see: what is pushed, is pushed because something asked for it.
-NEVER = 3600.0
-
-
-def telemetry_to(gateway: FakeGateway, **settings: Any) -> Telemetry:
-    """Return a started telemetry that pushes to the gateway, and has a loss to push."""
-    settings.setdefault("interval", NEVER)
-    telemetry = Telemetry(exporters=[PushgatewayExporter(gateway.address, "mnist", **settings)])
-    telemetry.start()
-    telemetry.state.gauge(LOSS, model="net").set(0.5)
-    return telemetry
-
-
-def values(request: Request) -> dict[str, float]:
-    """Return the samples of a request by name; labels are looked at elsewhere."""
-    families = text_string_to_metric_families(request.body)
-    return {sample.name: sample.value for family in families for sample in family.samples}
-
-
-def last(requests: list[Request], path: str) -> dict[str, float]:
-    """Return the samples that were sent to ``path`` last."""
-    return values([request for request in requests if request.path == path][-1])
 
 
 class Accepting:

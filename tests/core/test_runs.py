@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,19 +16,6 @@ from gangplank.testing import InMemoryExporter, ManualClock
 from gangplank.weights import summarize
 
 START = 1_700_000_000.0
-
-
-@pytest.fixture
-def memory() -> InMemoryExporter:
-    """An exit that can be looked into."""
-    return InMemoryExporter()
-
-
-@pytest.fixture
-def telemetry(clock: ManualClock, memory: InMemoryExporter) -> Iterator[Telemetry]:
-    """A telemetry whose time stands still."""
-    with Telemetry(exporters=[memory], clock=clock) as telemetry:
-        yield telemetry
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -14,19 +12,6 @@ from gangplank.testing import InMemoryExporter, ManualClock
 from gangplank.weights import summarize
 
 START = 1_700_000_000.0
-
-
-@pytest.fixture
-def memory() -> InMemoryExporter:
-    """An exit that can be looked into."""
-    return InMemoryExporter()
-
-
-@pytest.fixture
-def telemetry(clock: ManualClock, memory: InMemoryExporter) -> Iterator[Telemetry]:
-    """A telemetry whose time stands still."""
-    with Telemetry(exporters=[memory], clock=clock) as telemetry:
-        yield telemetry
 
 
 def train(telemetry: Telemetry, model: str = "net", error: BaseException | None = None) -> TrainingRun:
