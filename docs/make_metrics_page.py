@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from gangplank.catalogue import EVALUATION, EXPORT, TRAINING, Kind, Metric
+from gangplank.catalogue import EVALUATION, EXPORT, TRAINING
+from gangplank.metrics import Kind, Metric
 from gangplank.naming import RESERVED_SUFFIX
 
 PAGE = Path(__file__).parent / "reference" / "metrics.md"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gangplank.exporters.pushgateway import PushgatewayExporter
     from gangplank.telemetry import Telemetry
     from gangplank.weights import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
-    from gangplank_keras import TelemetryCallback
+    from gangplank_keras import TelemetryCallback, TelemetryModel
+    from gangplank_keras.prometheus_model import PrometheusModel
     from gangplank_keras.train_test_exporter import TrainTestExporter
 
     __version__: str
@@ -37,10 +38,12 @@ __all__ = [
     "GangplankError",
     "MissingDependencyError",
     "PrometheusExporter",
+    "PrometheusModel",
     "PushgatewayExporter",
     "ServerStartError",
     "Telemetry",
     "TelemetryCallback",
+    "TelemetryModel",
     "TrainTestExporter",
 ]
 
@@ -50,17 +53,23 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights", "keras", ("numpy",)),
     "HISTOGRAM_WEIGHT_BUCKETS_1_0": ("gangplank.weights", "keras", ("numpy",)),
     "PrometheusExporter": ("gangplank.exporters.prometheus", "prometheus", ("prometheus_client",)),
+    "PrometheusModel": (
+        "gangplank_keras.prometheus_model",
+        "keras,prometheus",
+        ("keras", "numpy", "wrapt", "prometheus_client"),
+    ),
     "PushgatewayExporter": (
         "gangplank.exporters.pushgateway",
         "pushgateway",
         ("prometheus_client", "requests"),
     ),
     "Telemetry": ("gangplank.telemetry", None, ()),
-    "TelemetryCallback": ("gangplank_keras", "keras", ("keras", "numpy")),
+    "TelemetryCallback": ("gangplank_keras", "keras", ("keras", "numpy", "wrapt")),
+    "TelemetryModel": ("gangplank_keras", "keras", ("keras", "numpy", "wrapt")),
     "TrainTestExporter": (
         "gangplank_keras.train_test_exporter",
         "keras,pushgateway",
-        ("keras", "numpy", "prometheus_client", "requests"),
+        ("keras", "numpy", "wrapt", "prometheus_client", "requests"),
     ),
 }
 

@@ -20,11 +20,12 @@ from importlib.metadata import PackageNotFoundError, version
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from gangplank.catalogue import Kind, Metric
+from gangplank.cells import Labels
 from gangplank.distribution import Distribution
+from gangplank.merging import merge
+from gangplank.metrics import Kind, Metric
 from gangplank.naming import canonical
-from gangplank.series import Labels
-from gangplank.state import State, merge
+from gangplank.state import State
 
 _Read = Callable[[CallbackOptions], Iterable[Observation]]
 

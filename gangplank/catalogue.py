@@ -1,87 +1,12 @@
 """Every metric that Gangplank emits, in one table.
 
 Instruments, exposition, reserved names, the metrics page of the documentation and its tests are made from
-:data:`CATALOGUE`. Names are OpenTelemetry instrument names, which carry neither unit nor ``_total``;
-:attr:`Metric.prometheus_name` is what Prometheus shows.
+:data:`CATALOGUE`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
-
-class Kind(Enum):
-    """What a metric measures, in Prometheus's terms where it has one."""
-
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-    """Observations that accumulate, such as durations."""
-    SNAPSHOT = "snapshot"
-    """The distribution of values at one moment, such as weights: it is replaced, and its counts may fall."""
-
-
-class Phase(Enum):
-    """Which part of a model's life a metric belongs to; the value follows ``gangplank_`` in its name."""
-
-    TRAIN = "train"
-    TEST = "test"
-    EXPORT = "export"
-
-
-class Outcome(Enum):
-    """How a run ended."""
-
-    SUCCESS = "success"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    DIVERGED = "diverged"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric.
-
-    Attributes:
-        phase: Which part of a model's life it belongs to.
-        suffix: Its name behind ``gangplank_<phase>_``, without unit or ``_total``.
-        kind: What it measures.
-        description: One sentence; the HELP line and the OpenTelemetry description.
-        unit: ``"s"``, an annotation such as ``"{step}"``, or empty.
-        attributes: The attribute keys (labels) of every series.
-        bounds: Upper-inclusive bucket bounds of a histogram.
-        durable: It outlives a run: what the last run left at a gateway stands until a later run says otherwise.
-        predecessor: gangplank 0.5.0 had it; name, type and meaning are frozen.
-    """
-
-    phase: Phase
-    suffix: str
-    kind: Kind
-    description: str
-    unit: str = ""
-    attributes: tuple[str, ...] = ("model",)
-    bounds: tuple[float, ...] = ()
-    durable: bool = False
-    predecessor: bool = False
-
-    @property
-    def name(self) -> str:
-        """The OpenTelemetry instrument name."""
-        return f"gangplank_{self.phase.value}_{self.suffix}"
-
-    @property
-    def prometheus_name(self) -> str:
-        """The name in Prometheus: with ``_seconds`` and, for a counter, ``_total``."""
-        seconds = "_seconds" if self.unit == "s" else ""
-        total = "_total" if self.kind is Kind.COUNTER else ""
-        return self.name + seconds + total
-
-    @property
-    def prometheus_type(self) -> str:
-        """The TYPE in Prometheus's exposition."""
-        return "histogram" if self.kind is Kind.SNAPSHOT else self.kind.value
-
+from gangplank.metrics import Kind, Metric, Phase, Union
 
 STEP_DURATION_BOUNDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -129,6 +54,7 @@ def _runs(phase: Phase, what: str) -> tuple[Metric, ...]:
             Kind.GAUGE,
             f"Unix time at which {what} last ended in success.",
             unit="s",
+            union=Union.GREATEST,
             durable=True,
         ),
         Metric(
@@ -137,6 +63,7 @@ def _runs(phase: Phase, what: str) -> tuple[Metric, ...]:
             Kind.GAUGE,
             f"Unix time at which {what} last ended, whatever the outcome.",
             unit="s",
+            union=Union.GREATEST,
             durable=True,
         ),
         Metric(
@@ -201,6 +128,116 @@ TRAINING = (
 
 EVALUATION = _runs(Phase.TEST, "evaluation")
 
+CALL_DURATION_BOUNDS = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+"""Seconds. A small model called on one sample takes a millisecond, ``predict`` over a data set minutes."""
+
+BATCH_SIZE_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0)
+"""Samples. Powers of two, as batches are."""
+
+INFERENCE = (
+    Metric(
+        Phase.PREDICT,
+        "",
+        Kind.COUNTER,
+        "Samples predicted by predict and predict_on_batch.",
+        unit="{sample}",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "time",
+        Kind.COUNTER,
+        "Time spent in predict and predict_on_batch, that of calls that failed included and that of drift not.",
+        unit="s",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "call",
+        Kind.COUNTER,
+        "Samples predicted by calling the model.",
+        unit="{sample}",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "call_time",
+        Kind.COUNTER,
+        "Time spent in calls of the model, those that failed included.",
+        unit="s",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "duration",
+        Kind.HISTOGRAM,
+        "Time that a call took; error_type is empty for one that succeeded.",
+        unit="s",
+        attributes=("model", "method", "error_type"),
+        bounds=CALL_DURATION_BOUNDS,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "errors",
+        Kind.COUNTER,
+        "Calls that raised, by the exception's type.",
+        unit="{error}",
+        attributes=("model", "method", "error_type"),
+    ),
+    Metric(Phase.PREDICT, "in_flight", Kind.GAUGE, "Calls that are running now.", unit="{call}", union=Union.SUM),
+    Metric(
+        Phase.PREDICT,
+        "batch_size",
+        Kind.HISTOGRAM,
+        "Samples of a call that succeeded.",
+        unit="{sample}",
+        bounds=BATCH_SIZE_BOUNDS,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "last_timestamp",
+        Kind.GAUGE,
+        "Unix time at which a call last finished, whatever came of it.",
+        unit="s",
+        union=Union.GREATEST,
+        durable=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "drift_detected",
+        Kind.COUNTER,
+        "Drifts that the drift function detected.",
+        unit="{detection}",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "drift_p_value",
+        Kind.GAUGE,
+        "The p-value that the drift function gave last.",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "drift_test_statistic",
+        Kind.GAUGE,
+        "The test statistic that the drift function gave last.",
+        predecessor=True,
+    ),
+    Metric(
+        Phase.PREDICT,
+        "drift_samples",
+        Kind.COUNTER,
+        "Predicted samples, by what became of their test for drift: tested, dropped for want of room in the queue, "
+        "or failed.",
+        unit="{sample}",
+        attributes=("model", "result"),
+    ),
+)
+
 EXPORT = (
     Metric(
         Phase.EXPORT,
@@ -236,7 +273,7 @@ EXPORT = (
     ),
 )
 
-CATALOGUE: tuple[Metric, ...] = TRAINING + EVALUATION + EXPORT
+CATALOGUE: tuple[Metric, ...] = TRAINING + EVALUATION + INFERENCE + EXPORT
 
 _BY_NAME = {(metric.phase, metric.suffix): metric for metric in CATALOGUE}
 

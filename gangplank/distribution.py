@@ -6,6 +6,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One observation, and the span in which it was made.
+
+    Attributes:
+        trace_id: The trace, as 32 hexadecimal digits.
+        span_id: The span, as 16.
+        value: What was observed.
+        timestamp: Unix time of the observation.
+    """
+
+    trace_id: str
+    span_id: str
+    value: float
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
 class Distribution:
     """How values are spread over buckets.
 
@@ -13,11 +30,13 @@ class Distribution:
         bounds: Upper-inclusive bucket bounds, increasing, without ``+Inf``.
         cumulative: For each bound the number of values at or below it, then the number of all values.
         sum: Sum of the values.
+        exemplars: Of some buckets, by their index, the last observation made in a span.
     """
 
     bounds: tuple[float, ...]
     cumulative: tuple[int, ...]
     sum: float
+    exemplars: tuple[tuple[int, Exemplar], ...] = ()
 
     @property
     def count(self) -> int:

@@ -9,7 +9,8 @@ import logging
 import re
 from collections.abc import Iterable
 
-from gangplank.catalogue import Phase, reserved_suffixes
+from gangplank.catalogue import reserved_suffixes
+from gangplank.metrics import Phase
 
 _logger = logging.getLogger("gangplank.naming")
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_]")

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING
 
-from gangplank.catalogue import Outcome, Phase, find, metric, model_metric
+from gangplank.catalogue import find, metric, model_metric
+from gangplank.metrics import Outcome, Phase
 from gangplank.series import Gauge
 from gangplank.telemetry import Telemetry
 

@@ -11,31 +11,16 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from gangplank.catalogue import Kind, Metric, Phase
-from gangplank.distribution import Distribution
-from gangplank.series import KINDS, Counter, Gauge, Histogram, Labels, Series, Snapshot, Value
+from gangplank.cells import Cells, Labels, Memory, Part, Storage
+from gangplank.lanes import Lanes
+from gangplank.merging import Family, Run, merge, run_of
+from gangplank.metrics import Metric, Phase
+from gangplank.series import KINDS, Counter, Gauge, Histogram, Series, Snapshot, Value
 
 _S = TypeVar("_S", bound=Series)
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One series at the moment of reading."""
-
-    labels: Labels
-    value: float | Distribution
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric and all its series at the moment of reading."""
-
-    metric: Metric
-    points: tuple[Point, ...]
 
 
 class Listener(Protocol):
@@ -53,16 +38,16 @@ class Listener(Protocol):
 _states: weakref.WeakSet[State] = weakref.WeakSet()
 
 
-def _renew_locks() -> None:
-    # A lock that another thread held at the moment of the fork would stay locked in the child for ever.
+def _enter_child() -> None:
     for state in _states:
+        # A lock that another thread held at the moment of the fork would stay locked in the child for ever.
         state.lock = threading.RLock()
+        state.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_locks)
+    os.register_at_fork(after_in_child=_enter_child)
 
-_Run = tuple[Phase, str]
 _run_numbers = itertools.count(1)
 
 
@@ -72,17 +57,26 @@ class State:
     Every method may be called from any thread.
 
     Attributes:
-        lock: Held for every read and write. It is re-entrant, since a signal handler or a finalizer may write while
-            its own thread is in the middle of a write.
+        lock: Held for every read and write, but for those of a thread's own lane. It is re-entrant, since a signal
+            handler or a finalizer may write while its own thread is in the middle of a write.
+        listeners: Those who hear of observations.
+        runs: The runs whose series it has, each with a number that is greater the later it began.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._families: dict[Metric, dict[Labels, Series]] = {}
-        self._listeners: tuple[Listener, ...] = ()
+        self.listeners: tuple[Listener, ...] = ()
+        self._lanes: dict[Series, Lanes] = {}
+        self._storage: Storage = Memory()
         self._versions: dict[tuple[Phase, bool], int] = {}
-        self.runs: dict[_Run, int] = {}
+        self.runs: dict[Run, int] = {}
         _states.add(self)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is kept where other processes can read it."""
+        return not isinstance(self._storage, Memory)
 
     @property
     def version(self) -> int:
@@ -92,7 +86,11 @@ class State:
     def versions(self) -> dict[tuple[Phase, bool], int]:
         """Return a number for each phase, and for what is durable in it, that grows with every write there."""
         with self.lock:
-            return dict(self._versions)
+            versions = dict(self._versions)
+            for lanes in self._lanes.values():
+                key = lanes.phase, False
+                versions[key] = versions.get(key, 0) + lanes.observations()
+            return versions
 
     def begin_run(self, phase: Phase, model: str) -> None:
         """Take away what an earlier run of that phase left of that model, but for counters and what is durable.
@@ -102,7 +100,7 @@ class State:
         run = phase, _encodable(model)
         with self.lock:
             self.runs[run] = next(_run_numbers)
-        self.forget(lambda metric, attributes: _run_of(metric, attributes) == run)
+        self.forget(lambda metric, attributes: run_of(metric, attributes) == run)
 
     def gauge(self, metric: Metric, /, **attributes: str) -> Gauge:
         """Return the gauge of that metric and those attributes, made if need be."""
@@ -120,12 +118,27 @@ class State:
         """Return the snapshot of that metric and those attributes, made if need be and then without a value."""
         return self._series(Snapshot, metric, attributes)
 
+    def lanes(self, *layout: tuple[Series, int]) -> Lanes:
+        """Return the lanes of these series, made if need be.
+
+        Args:
+            layout: The series, and where in a lane's cells the share of each begins. The first tells these lanes from
+                others.
+        """
+        with self.lock:
+            first = layout[0][0]
+            if first not in self._lanes:
+                self._lanes[first] = Lanes(self, layout)
+            return self._lanes[first]
+
     def forget(self, unwanted: Callable[[Metric, dict[str, str]], bool]) -> None:
         """Drop every series for which ``unwanted(metric, attributes)`` holds; its handles then write to nowhere."""
         with self.lock:
             for metric, family in self._families.items():
                 for labels in [labels for labels in family if unwanted(metric, dict(labels))]:
-                    del family[labels]
+                    cells = family.pop(labels).detach()
+                    if cells is not None:
+                        self._storage.release(cells)
                     self.written(metric)
 
     def read(self, *, only: Metric | None = None) -> list[Family]:
@@ -137,10 +150,7 @@ class State:
         return merge([self], only=only)
 
     def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, Value]]]]:
-        """Return the labels and the value of all series, or of those of one metric; None is that of a series without.
-
-        It is :func:`merge` that needs the latter.
-        """
+        """Return the labels and the value of all series, or of those of one metric; None is that of one without."""
         with self.lock:
             chosen = list(self._families.items()) if only is None else [(only, self._families.get(only, {}))]
             raw = [
@@ -151,11 +161,46 @@ class State:
             for metric, series in raw
         ]
 
+    def keep_in(self, storage: Storage) -> None:
+        """Keep all series in ``storage`` from now on, those that there are included."""
+        with self.lock:
+            self._storage = storage
+            for series in self._each():
+                series.shares = ()
+                series.move()
+            for lanes in self._lanes.values():
+                lanes.move()
+
+    def write_computed(self) -> None:
+        """Write the present value of all gauges that are computed when they are read: others read what is written."""
+        with self.lock:
+            computed = [series for series in self._each() if isinstance(series, Gauge)]
+        for gauge in computed:
+            gauge.write_computed()
+
+    def leave_to_parent(self) -> None:
+        """Forget what was copied of the parent in a fork and is the parent's to tell.
+
+        That is what threads wrote to their lanes: other threads than the one that forked are not there any more. And
+        where processes are shown together, it is everything.
+        """
+        self._storage = self._storage.inherited()
+        for series in self._each():
+            series.shares = ()
+            if self.is_shared:
+                series.leave()
+        for lanes in self._lanes.values():
+            lanes.leave()
+
+    def allocate(self, *parts: Part) -> Cells:
+        """Return cells to keep these parts in; the lock is held."""
+        return self._storage.allocate(parts)
+
     def listen(self, listener: Listener) -> None:
         """Tell ``listener`` of every metric there is, and of all to come."""
         with self.lock:
             known = list(self._families)
-            self._listeners = (*self._listeners, listener)
+            self.listeners = (*self.listeners, listener)
         for metric in known:
             listener.metric_added(metric)
 
@@ -166,8 +211,11 @@ class State:
 
     def tell_observed(self, metric: Metric, labels: Labels, value: float, times: int) -> None:
         """Pass an observation to the listeners."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.observed(metric, labels, value, times)
+
+    def _each(self) -> Iterable[Series]:
+        return (series for family in self._families.values() for series in family.values())
 
     def _series(self, kind: type[_S], metric: Metric, attributes: dict[str, str]) -> _S:
         if KINDS[metric.kind] is not kind:
@@ -181,61 +229,12 @@ class State:
             series = family.get(labels)
             if series is None:
                 series = family[labels] = kind(self, metric, labels)
-            listeners = self._listeners if is_new else ()
+                series.keep()
+            listeners = self.listeners if is_new else ()
         for listener in listeners:
             listener.metric_added(metric)
         assert isinstance(series, kind)  # noqa: S101 - for the type checker: the kind was compared above
         return series
-
-
-def merge(states: Iterable[State], *, only: Metric | None = None) -> list[Family]:
-    """Read several states as one, for an exit that serves them all.
-
-    Where two have the same series, counts are added, and of what is durable the greater value stands, as it is a time.
-    Of what belongs to a run, the state in which the newest run of that model began has the say, also where it has
-    nothing. Of anything else a later state's value stands.
-
-    Args:
-        states: The states, oldest first.
-        only: Read just this metric.
-    """
-    states = tuple(states)
-    newest: dict[_Run, int] = {}
-    for state in states:
-        for begun, number in state.runs.copy().items():
-            newest[begun] = max(number, newest.get(begun, 0))
-    merged: dict[Metric, dict[Labels, Value]] = {}
-    for state in states:
-        for metric, series in state.series_now(only):
-            values = merged.setdefault(metric, {})
-            for labels, value in series:
-                run = _run_of(metric, dict(labels))
-                if run is None or state.runs.get(run) == newest.get(run):
-                    values[labels] = _together(metric, values.get(labels), value)
-    families = (
-        Family(metric, tuple(Point(labels, value) for labels, value in values.items() if value is not None))
-        for metric, values in merged.items()
-    )
-    return [family for family in families if family.points]
-
-
-def _run_of(metric: Metric, attributes: Mapping[str, str]) -> _Run | None:
-    """Return the run that a series belongs to, if it ends with it."""
-    if metric.durable or metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) or "model" not in attributes:
-        return None
-    return metric.phase, attributes["model"]
-
-
-def _together(metric: Metric, before: Value, value: Value) -> Value:
-    if isinstance(before, (int, float)) and isinstance(value, (int, float)):
-        if metric.kind is Kind.COUNTER:
-            return before + value
-        if metric.durable:
-            return max(before, value)
-    if metric.kind is Kind.HISTOGRAM and isinstance(before, Distribution) and isinstance(value, Distribution):
-        counts = tuple(left + right for left, right in zip(before.cumulative, value.cumulative, strict=True))
-        return Distribution(value.bounds, counts, before.sum + value.sum)
-    return before if metric.durable and value is None else value
 
 
 def _encodable(label: str) -> str:

@@ -14,15 +14,19 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
 
 from gangplank import binding, checks
-from gangplank.catalogue import Phase, metric
+from gangplank.catalogue import metric
 from gangplank.clock import Clock, SystemClock
-from gangplank.errors import ConfigurationError, ExportError
+from gangplank.errors import ConfigurationError, ExportError, GangplankError
+from gangplank.exporters.given import checked, is_exporter
 from gangplank.exporters.protocol import Exporter, Handle
 from gangplank.exporters.sdk import OwnProvider, is_sdk_part
+from gangplank.metrics import Phase
 from gangplank.naming import Names
 from gangplank.state import State
+from gangplank.tracing import Tracing
 from gangplank.trouble import Trouble
 
 _logger = logging.getLogger("gangplank.telemetry")
@@ -30,7 +34,11 @@ _ERRORS = metric(Phase.EXPORT, "errors")
 _AT_EXIT = 5.0
 """Seconds that the end of a program, or of a ``with`` block, waits for what is not delivered yet."""
 
+_FOR_DRAINS = 1.0
+"""Seconds of these for what is under way in the background: the exits need the rest."""
+
 _H = TypeVar("_H", bound=Handle)
+_T = TypeVar("_T")
 
 
 class Telemetry:
@@ -46,10 +54,12 @@ class Telemetry:
         meter_provider: The MeterProvider to join, also beside ``exporters``. Without either, the one that the process
             has or will have is joined. It is joined by the public API; nothing of it is changed, and it is never shut
             down here.
+        tracer_provider: The TracerProvider to make the spans of inference with. By default that of the process; while
+            it has none, no spans are made.
         clock: Where time comes from; for tests.
 
     Raises:
-        TypeError: an exporter or the provider is none.
+        TypeError: an exporter or a provider is none.
 
     Example:
         >>> from gangplank import PrometheusExporter, Telemetry
@@ -65,14 +75,18 @@ class Telemetry:
         *,
         exporters: Iterable[Any] = (),
         meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.state = State()
         self.clock: Clock = SystemClock() if clock is None else clock
         self.trouble = Trouble(_logger, self._count)
-        given = _exporters(exporters)
+        given = checked(exporters)
         if meter_provider is not None and not isinstance(meter_provider, MeterProvider):
             raise TypeError(f"meter_provider must be an OpenTelemetry MeterProvider, not {meter_provider!r}")
+        if tracer_provider is not None and not isinstance(tracer_provider, TracerProvider):
+            raise TypeError(f"tracer_provider must be an OpenTelemetry TracerProvider, not {tracer_provider!r}")
+        self.tracing = Tracing(tracer_provider, self.state, self.clock)
         sdk_parts = [part for part in given if is_sdk_part(part)]
         # What start() has yet to do. With exits of its own it joins no provider unasked: a process that has both would
         # show, and count, everything twice.
@@ -85,6 +99,7 @@ class Telemetry:
         self._handles: list[Handle] = []
         self._names: dict[tuple[Phase, str], Names] = {}
         self._endings: list[Callable[[BaseException | None], None]] = []
+        self._drains: list[Callable[[float], None]] = []
         self._lock = threading.RLock()
         self._started_in: int | None = None
         self._closer: int | None = None
@@ -94,6 +109,11 @@ class Telemetry:
     def is_closed(self) -> bool:
         """Whether it was closed; it then takes no more exits."""
         return self._closer is not None
+
+    @property
+    def is_parents(self) -> bool:
+        """Whether this is a forked child, with a copy of runs and exits that are its parent's."""
+        return self._started_in is not None and self._started_in != os.getpid()
 
     @property
     def handles(self) -> tuple[Handle, ...]:
@@ -118,17 +138,24 @@ class Telemetry:
         if failure is not None:
             raise failure
 
+    def start_if_possible(self) -> None:
+        """Start as a run or a call does that comes upon it: an exit that cannot be started is reported as trouble."""
+        try:
+            self.start()
+        except GangplankError as error:
+            self.trouble.report("start an exporter", error)
+
     def attach(self, exporter: Exporter[_H]) -> _H:
         """Start one more exit now and own it: it is closed with this telemetry.
 
         Returns:
-            The exit's handle, such as a :class:`~gangplank.exporters.prometheus.ScrapeServer` with its ``url``.
+            The exit's handle, such as a :class:`~gangplank.exporters.scrape.Scrape` with its ``url``.
 
         Raises:
             TypeError: it is no exporter.
             GangplankError: it, or an exit that was given before, could not be started, or this telemetry is closed.
         """
-        if is_sdk_part(exporter) or not _is_exporter(exporter):
+        if is_sdk_part(exporter) or not is_exporter(exporter):
             raise TypeError(
                 f"exporter must be a PrometheusExporter, a PushgatewayExporter or the like, not {exporter!r}; parts of "
                 "the OpenTelemetry SDK are given to Telemetry(exporters=[...])"
@@ -151,6 +178,7 @@ class Telemetry:
         if self.is_closed:
             raise ExportError("this telemetry is closed: what it had was delivered then, if it could be")
         deadline = time.monotonic() + checks.seconds("timeout", timeout)
+        self._drain(deadline)
         failure: ExportError | None = None
         for handle in self.handles:
             with self.trouble.contained("flush an exporter"):
@@ -183,13 +211,18 @@ class Telemetry:
         Returns:
             A function that takes the request back.
         """
-        self._endings.append(ending)
+        return _add(self._endings, ending)
 
-        def take_back() -> None:
-            if ending in self._endings:
-                self._endings.remove(ending)
+    def on_delivery(self, drain: Callable[[float], None]) -> Callable[[], None]:
+        """Have ``drain`` called before a state is delivered on request, or for the last time.
 
-        return take_back
+        Args:
+            drain: Finishes what is under way in the background, within the seconds that it is given.
+
+        Returns:
+            A function that takes the request back.
+        """
+        return _add(self._drains, drain)
 
     def __enter__(self) -> Self:
         try:
@@ -230,14 +263,14 @@ class Telemetry:
         binding.join(self.state, own.provider)
 
     def _close(self, error: BaseException | None, deadline: float) -> None:
-        if self._begin_close(error):
+        if self._begin_close(error, deadline):
             self._finish_close(deadline)
         else:
             self._await_close(deadline)
 
-    def _begin_close(self, error: BaseException | None) -> bool:
+    def _begin_close(self, error: BaseException | None, deadline: float) -> bool:
         """End the runs and have the exits begin to close. Return whether it is for the caller to finish that."""
-        if self._is_parents():
+        if self.is_parents:
             return False
         with self._lock:
             if self.is_closed:
@@ -246,10 +279,16 @@ class Telemetry:
         for ending in list(self._endings):
             with self.trouble.contained("end a run"):
                 ending(error)
+        self._drain(min(deadline, time.monotonic() + _FOR_DRAINS))
         for handle in self._handles:
             with self.trouble.contained("close an exporter"):
                 handle.begin_close()
         return True
+
+    def _drain(self, deadline: float) -> None:
+        for drain in tuple(self._drains):
+            with self.trouble.contained("finish what is under way"):
+                drain(_left(deadline))
 
     def _finish_close(self, deadline: float) -> None:
         with self._lock:
@@ -262,12 +301,8 @@ class Telemetry:
 
     def _await_close(self, deadline: float) -> None:
         """Wait for another thread that closes; for this one itself, in the middle of closing, there is no waiting."""
-        if not self._is_parents() and self._closer != threading.get_ident():
+        if not self.is_parents and self._closer != threading.get_ident():
             self._closed.wait(_left(deadline))
-
-    def _is_parents(self) -> bool:
-        """Whether this is a forked child, with a copy of runs and exits that are its parent's."""
-        return self._started_in is not None and self._started_in != os.getpid()
 
     @classmethod
     def _close_all(cls) -> None:
@@ -275,7 +310,7 @@ class Telemetry:
         # The interpreter leaves here the exception that nobody caught; in an interactive session, some earlier one.
         error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
         deadline = time.monotonic() + _AT_EXIT
-        begun = [(telemetry, telemetry._begin_close(error)) for telemetry in list(cls._open_ones)]  # noqa: SLF001
+        begun = [(telemetry, telemetry._begin_close(error, deadline)) for telemetry in list(cls._open_ones)]  # noqa: SLF001
         for telemetry, is_ours in begun:
             (telemetry._finish_close if is_ours else telemetry._await_close)(deadline)  # noqa: SLF001 - of this class
 
@@ -287,18 +322,11 @@ def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0)
 
 
-def _exporters(value: Any) -> list[Any]:  # noqa: ANN401 - checked here
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"exporters must be a list of exporters, not {value!r}")
-    given = list(value)
-    for index, one in enumerate(given):
-        if not (is_sdk_part(one) or _is_exporter(one)):
-            raise TypeError(
-                f"exporters[{index}] must be a PrometheusExporter, a PushgatewayExporter, or a MetricReader or "
-                f"MetricExporter of the OpenTelemetry SDK, not {one!r}"
-            )
-    return given
+def _add(items: list[_T], item: _T) -> Callable[[], None]:
+    items.append(item)
 
+    def take_back() -> None:
+        if item in items:
+            items.remove(item)
 
-def _is_exporter(candidate: object) -> bool:
-    return not isinstance(candidate, type) and callable(getattr(candidate, "start", None))
+    return take_back

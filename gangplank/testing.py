@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from gangplank.distribution import Distribution
-from gangplank.state import Family, State
+from gangplank.merging import Family
+from gangplank.state import State
 from gangplank.trouble import Trouble
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from gangplank import PushgatewayExporter, Telemetry
-from gangplank.catalogue import Phase, model_metric
+from gangplank.catalogue import model_metric
+from gangplank.metrics import Phase
 from gangplank.testing import FakeGateway, Request
 
 LOSS = model_metric(Phase.TRAIN, "loss")

@@ -1,8 +1,10 @@
 """Gangplank for Keras 3, on any backend.
 
-``gangplank_keras.train_test_exporter`` holds the callback of gangplank 0.5.0; it needs the ``pushgateway`` extra.
+What gangplank 0.5.0 had needs more: its callback, ``gangplank_keras.train_test_exporter``, the ``pushgateway`` extra,
+and its proxy, ``gangplank_keras.prometheus_model``, the ``prometheus`` extra.
 """
 
 from gangplank_keras.callback import TelemetryCallback
+from gangplank_keras.model import TelemetryModel
 
-__all__ = ["TelemetryCallback"]
+__all__ = ["TelemetryCallback", "TelemetryModel"]

@@ -10,8 +10,7 @@ from typing import Any, Self
 import keras
 
 from gangplank import checks
-from gangplank.catalogue import Phase
-from gangplank.errors import GangplankError
+from gangplank.metrics import Phase
 from gangplank.runs import Run, TrainingRun
 from gangplank.telemetry import Telemetry
 from gangplank_keras import readings, witness
@@ -58,7 +57,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         self._bounds = (
             None if histogram_buckets is None else checks.bucket_bounds("histogram_buckets", histogram_buckets)
         )
-        self.telemetry = _default_telemetry() if telemetry is None else telemetry
+        self.telemetry = default_telemetry() if telemetry is None else telemetry
         self._forget_runs()
         witness.watch(self)
 
@@ -152,7 +151,7 @@ class TelemetryCallback(keras.callbacks.Callback):
 
     def _begin_training(self) -> None:
         self._just_attached = False
-        self._start()
+        self.telemetry.start_if_possible()
         if self._trainings and not self._trainings[-1].is_witnessed:
             self._leave(self._trainings[-1], SystemExit())  # left without a word: its fit was none of keras.Model's
         model = self._called_model("fit")
@@ -164,7 +163,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         report.begin()
 
     def _begin_evaluation(self) -> None:
-        self._start()
+        self.telemetry.start_if_possible()
         model = self._called_model("evaluate")
         run = Run(self.telemetry, Phase.TEST, readings.model_name(model), only=self._wanted)
         report = Report(run, model, self._bounds)
@@ -175,12 +174,6 @@ class TelemetryCallback(keras.callbacks.Callback):
         # self.model is that of the last call which this callback was given to, and that one may be over.
         model = witness.called_model(method)
         return self.model if model is None else model
-
-    def _start(self) -> None:
-        try:
-            self.telemetry.start()
-        except GangplankError as error:
-            self.telemetry.trouble.report("start an exporter", error)
 
     def _leave(self, report: Report, error: BaseException | None) -> None:
         """End a run as its Keras call ended."""
@@ -200,7 +193,8 @@ class TelemetryCallback(keras.callbacks.Callback):
         self.telemetry.notify()
 
 
-def _default_telemetry() -> Telemetry:
+def default_telemetry() -> Telemetry:
+    """Return the telemetry of those that are given none."""
     global _default  # noqa: PLW0603 - one for the process, so that callbacks without end do not mean states without end
     with _default_lock:
         if _default is None or _default.is_closed:

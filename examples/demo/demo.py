@@ -18,7 +18,7 @@ import report
 from rich.console import Console
 
 import gangplank
-from gangplank.exporters.prometheus import ScrapeServer
+from gangplank.exporters.scrape import Scrape
 
 INTERRUPTED = 130
 WIDTH_OF_A_FILE = 130
@@ -43,14 +43,14 @@ def main() -> int:
     return 0
 
 
-def _serve(telemetry: gangplank.Telemetry, port: int) -> ScrapeServer:
+def _serve(telemetry: gangplank.Telemetry, port: int) -> Scrape:
     try:
         return telemetry.attach(gangplank.PrometheusExporter(port=port))
     except gangplank.ServerStartError:
         return telemetry.attach(gangplank.PrometheusExporter(port=0))
 
 
-def _train(telemetry: gangplank.Telemetry, server: ScrapeServer, epochs: int) -> None:
+def _train(telemetry: gangplank.Telemetry, server: Scrape, epochs: int) -> None:
     print("Starting Keras ...", flush=True)
     with _quiet():
         import convnet  # noqa: PLC0415 - takes seconds, in which Ctrl-C must find someone to catch it
@@ -77,7 +77,7 @@ def _train(telemetry: gangplank.Telemetry, server: ScrapeServer, epochs: int) ->
     model.evaluate(x_test, y_test, verbose=verbose, callbacks=[telemetry_callback])
 
 
-def _stay(server: ScrapeServer) -> None:
+def _stay(server: Scrape) -> None:
     print(f"\nStill serving {server.url} until you press Ctrl-C.")
     try:
         while True:

@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Exemplar as PrometheusExemplar
 from prometheus_client.core import Metric as PrometheusMetric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from gangplank.catalogue import Kind
-from gangplank.distribution import Distribution
-from gangplank.state import Family, Point, State, merge
+from gangplank.distribution import Distribution, Exemplar
+from gangplank.merging import Family, Point, Source, merge
+from gangplank.metrics import Kind
 
 
 def to_prometheus(family: Family) -> PrometheusMetric:
@@ -39,10 +40,17 @@ def _add(prometheus: PrometheusMetric, name: str, point: Point) -> None:
     if not isinstance(value, Distribution):
         prometheus.add_sample(name, labels, value)
         return
-    for bound, count in zip((*value.bounds, math.inf), value.cumulative, strict=True):
-        prometheus.add_sample(f"{name}_bucket", {**labels, "le": floatToGoString(bound)}, count)
+    exemplars = {index: _exemplar(exemplar) for index, exemplar in value.exemplars}
+    for index, (bound, count) in enumerate(zip((*value.bounds, math.inf), value.cumulative, strict=True)):
+        le = {"le": floatToGoString(bound)}
+        prometheus.add_sample(f"{name}_bucket", {**labels, **le}, count, exemplar=exemplars.get(index))
     prometheus.add_sample(f"{name}_count", labels, value.count)
     prometheus.add_sample(f"{name}_sum", labels, value.sum)
+
+
+def _exemplar(exemplar: Exemplar) -> PrometheusExemplar:
+    span = {"trace_id": exemplar.trace_id, "span_id": exemplar.span_id}
+    return PrometheusExemplar(span, exemplar.value, exemplar.timestamp)
 
 
 class Families(Collector):
@@ -56,41 +64,43 @@ class Families(Collector):
         return map(to_prometheus, self._families)
 
 
-class StateCollector(Collector):
-    """Shows states in a registry."""
+class SourceCollector(Collector):
+    """Shows sources in a registry."""
 
     def __init__(self) -> None:
-        self.states: tuple[State, ...] = ()
+        self.sources: tuple[Source, ...] = ()
 
     def describe(self) -> Iterable[PrometheusMetric]:
         """Return nothing: which families there will be is not known when the registry asks."""
         return ()
 
     def collect(self) -> Iterator[PrometheusMetric]:
-        """Yield what all states hold now."""
-        return map(to_prometheus, merge(self.states))
+        """Yield what all sources hold now; one that is shown several times counts once."""
+        return map(to_prometheus, merge(dict.fromkeys(self.sources)))
 
 
 # A registry has one collector of ours, for two would write the same family twice.
-_collectors: weakref.WeakKeyDictionary[CollectorRegistry, StateCollector] = weakref.WeakKeyDictionary()
+_collectors: weakref.WeakKeyDictionary[CollectorRegistry, SourceCollector] = weakref.WeakKeyDictionary()
 _registering = threading.Lock()
 
 
-def show(state: State, registry: CollectorRegistry) -> None:
-    """Show ``state`` in ``registry`` from now on."""
+def show(source: Source, registry: CollectorRegistry) -> None:
+    """Show ``source`` in ``registry`` from now on."""
     with _registering:
         collector = _collectors.get(registry)
         if collector is None:
-            collector = _collectors[registry] = StateCollector()
+            collector = _collectors[registry] = SourceCollector()
             registry.register(collector)
-        collector.states = (*collector.states, state)
+        collector.sources = (*collector.sources, source)
 
 
-def hide(state: State, registry: CollectorRegistry) -> None:
-    """Show ``state`` in ``registry`` no longer."""
+def hide(source: Source, registry: CollectorRegistry) -> None:
+    """Take back one ``show`` of ``source`` in ``registry``."""
     with _registering:
         collector = _collectors[registry]
-        collector.states = tuple(shown for shown in collector.states if shown is not state)
-        if not collector.states:
+        sources = list(collector.sources)
+        sources.remove(source)
+        collector.sources = tuple(sources)
+        if not sources:
             registry.unregister(collector)
             del _collectors[registry]

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 from prometheus_client import push_to_gateway, pushadd_to_gateway
 
-from gangplank.catalogue import Phase
-from gangplank.state import Family, State
+from gangplank.merging import Family
+from gangplank.metrics import Phase
+from gangplank.state import State
 
 _Versions = Mapping[tuple[Phase, bool], int]
 _RUN_PHASES = (Phase.TRAIN, Phase.TEST)

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from wsgiref.simple_server import WSGIServer
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from gangplank import checks
 from gangplank.errors import ConfigurationError, ServerStartError
-from gangplank.exporters import exposition
+from gangplank.exporters import exposition, scrape
+from gangplank.exporters.scrape import RegistryView, Scrape, ScrapeServer
 from gangplank.state import State
 from gangplank.trouble import Trouble
 
+if TYPE_CHECKING:
+    from gangplank.exporters.multiprocess.directory import Directory
+
+__all__ = ["REGISTRY", "CollectorRegistry", "PrometheusExporter"]
+
 _Path = str | PathLike[str]
+_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""That of prometheus_client, whose files and ours can lie in one directory."""
 
 
 class PrometheusExporter:
     """Serves metrics to Prometheus, at any path, from a daemon thread.
 
     Args:
-        port: The TCP port; 0 lets the system choose one, which the handle's ``url`` tells.
+        port: The TCP port; 0 lets the system choose one, which the handle's ``url`` tells. None serves nothing: the
+            metrics are only shown in ``registry``, for a program that serves that itself.
         host: The address to listen on. The default can be reached from this machine only; ``"0.0.0.0"`` from
             wherever the network allows.
         registry: A prometheus_client registry to show the metrics in, beside whatever else it holds. By default
@@ -33,24 +40,28 @@ class PrometheusExporter:
         certfile: A PEM file with the server's certificate: serves HTTPS. Needs ``keyfile``.
         keyfile: A PEM file with the certificate's key.
         client_cafile: A PEM file of authorities: only clients with a certificate of theirs are answered.
+        multiprocess_dir: A directory that several processes of one service share, such as the workers of a pre-fork
+            server. A scrape of any of them then shows all of them together, and one of them serves the port for all.
+            By default what the environment variable ``PROMETHEUS_MULTIPROC_DIR`` says, if it is set.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ConfigurationError: a port out of range, a file that is not there or not what it should be, or half
-            of a TLS configuration.
+        ConfigurationError: a port out of range, a file that is not there or not what it should be, half of a TLS
+            configuration, or a directory that cannot be written to.
     """
 
     def __init__(
         self,
-        port: int = 9464,
+        port: int | None = 9464,
         host: str = "127.0.0.1",
         *,
         registry: CollectorRegistry | None = None,
         certfile: _Path | None = None,
         keyfile: _Path | None = None,
         client_cafile: _Path | None = None,
+        multiprocess_dir: _Path | None = None,
     ) -> None:
-        self._port = checks.port("port", port)
+        self._port = None if port is None else checks.port("port", port)
         self._host = checks.text("host", host)
         if registry is not None and not isinstance(registry, CollectorRegistry):
             raise TypeError(f"registry must be a prometheus_client.CollectorRegistry, not {registry!r}")
@@ -64,20 +75,58 @@ class PrometheusExporter:
         self._client_cafile = _file("client_cafile", client_cafile)
         if self._certfile is not None:
             _try_tls(self._certfile, self._keyfile, self._client_cafile)
+        self._directory = _directory(multiprocess_dir)
+        if self._directory is not None and port == 0:
+            raise ConfigurationError("port must not be 0 with multiprocess_dir: whichever process serves, it is there")
 
     def __repr__(self) -> str:
         return f"PrometheusExporter(port={self._port}, host={self._host!r})"
 
-    def start(self, state: State, trouble: Trouble) -> ScrapeServer:  # noqa: ARG002 - nothing here can fail later
+    def start(self, state: State, trouble: Trouble) -> Scrape:
         """Open the port and serve ``state``.
 
         Raises:
             ServerStartError: the port is taken, or the host is not this machine's.
         """
         registry = self._registry if self._registry is not None else CollectorRegistry()
+        if self._directory is not None:
+            return self._start_together(self._directory, registry, state, trouble)
+        if self._port is None:
+            exposition.show(state, registry)
+            return RegistryView(lambda: exposition.hide(state, registry))
+        server = self._serve(registry)
+        exposition.show(state, registry)
+        server.unshow = lambda: exposition.hide(state, registry)
+        return server
+
+    def _start_together(
+        self, directory: Directory, registry: CollectorRegistry, state: State, trouble: Trouble
+    ) -> Scrape:
+        """Show and serve what all processes of a directory have."""
+        from gangplank.exporters.multiprocess.election import ElectedServer  # noqa: PLC0415 - not on Windows
+        from gangplank.exporters.multiprocess.storage import keep_together  # noqa: PLC0415
+
+        leave = keep_together(state, directory)
+        exposition.show(directory, registry)
+
+        def unshow() -> None:
+            exposition.hide(directory, registry)
+            leave()
+
+        if self._port is None:
+            return RegistryView(unshow)
+        url = scrape.url("http" if self._certfile is None else "https", self._host, self._port)
+        lock = directory.path / f"port-{self._port}.lock"
+        try:
+            return ElectedServer(lock, lambda: self._serve(registry), url, trouble, unshow)
+        except BaseException:
+            unshow()
+            raise
+
+    def _serve(self, registry: CollectorRegistry) -> ScrapeServer:
         try:
             server, thread = start_http_server(
-                self._port,
+                self._port or 0,
                 self._host,
                 registry,
                 certfile=self._certfile,
@@ -93,61 +142,27 @@ class PrometheusExporter:
         if isinstance(server.socket, ssl.SSLSocket):
             # Else the handshake is waited for where connections are accepted: one silent client, and no scrape works.
             server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-        exposition.show(state, registry)
-        scheme = "http" if self._certfile is None else "https"
-        return ScrapeServer(_url(scheme, server), server, thread, unshow=lambda: exposition.hide(state, registry))
+        host, port = server.server_address[:2]
+        shown = host.decode() if isinstance(host, bytes) else str(host)
+        return ScrapeServer(scrape.url("http" if self._certfile is None else "https", shown, port), server, thread)
 
 
-class ScrapeServer:
-    """A scrape endpoint that is being served.
+def _directory(path: _Path | None) -> Directory | None:
+    if path is None:
+        path = os.environ.get(_DIRECTORY_VARIABLE) or None
+        if path is None:
+            return None
+    argument = f"multiprocess_dir (or the environment variable {_DIRECTORY_VARIABLE})"
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"{argument} must be a path, not {path!r}")
+    try:
+        from gangplank.exporters.multiprocess.directory import directory_at  # noqa: PLC0415
 
-    Attributes:
-        url: Where metrics can be read, such as ``http://127.0.0.1:9464/metrics``.
-    """
-
-    def __init__(self, url: str, server: WSGIServer, thread: threading.Thread, unshow: Callable[[], None]) -> None:
-        self.url = url
-        self._server = server
-        self._thread = thread
-        self._unshow = unshow
-        self._pid = os.getpid()
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<ScrapeServer {self.url}>"
-
-    def notify(self) -> None:
-        """Do nothing: a scrape reads whatever is true when it comes."""
-
-    def flush(self, timeout: float) -> None:
-        """Do nothing, as ``notify``."""
-
-    def begin_close(self) -> None:
-        """Do nothing: there is nothing to deliver, and until it is closed a scrape may come."""
-
-    def close(self, timeout: float = 5.0) -> None:
-        """Stop serving and free the port. A second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._unshow()
-        if os.getpid() != self._pid:  # a forked child has the socket, and not the thread that serves it
-            self._server.server_close()
-            return
-        # shutdown() waits for the serving loop to come round.
-        stopping = threading.Thread(target=self._server.shutdown, name="gangplank-scrape-close", daemon=True)
-        try:
-            stopping.start()
-        except RuntimeError:  # the interpreter is going down, and takes the server's daemon thread with it
-            return
-        stopping.join(timeout)
-        self._server.server_close()
-
-
-def _url(scheme: str, server: WSGIServer) -> str:
-    host, port = server.server_address[:2]
-    shown = host.decode() if isinstance(host, bytes) else str(host)
-    return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/metrics"
+        return directory_at(Path(path).resolve())
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{argument} needs locks that Windows does not have, got {str(path)!r}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{argument} must be a directory to write to, got {str(path)!r}: {error}") from error
 
 
 def _file(argument: str, path: _Path | None) -> str | None:

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Hashable
 
-from gangplank.catalogue import Phase, metric
+from gangplank.catalogue import metric
 from gangplank.errors import ExportError
 from gangplank.exporters.gateway import Gateway
 from gangplank.exporters.groups import Group, Key, groups
 from gangplank.exporters.transport import RefusedError
+from gangplank.metrics import Phase
 from gangplank.state import State
 from gangplank.trouble import Trouble
 

@@ -16,9 +16,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gangplank.binding import join
-from gangplank.catalogue import Phase, metric, model_metric
+from gangplank.catalogue import metric, model_metric
 from gangplank.distribution import Distribution
 from gangplank.exporters.exposition import show
+from gangplank.metrics import Phase
 from gangplank.state import State
 
 LOSS = model_metric(Phase.TRAIN, "loss")

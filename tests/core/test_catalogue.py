@@ -6,18 +6,8 @@ import re
 
 import pytest
 
-from gangplank.catalogue import (
-    CATALOGUE,
-    STEP_DURATION_BOUNDS,
-    Kind,
-    Metric,
-    Outcome,
-    Phase,
-    find,
-    metric,
-    model_metric,
-    reserved_suffixes,
-)
+from gangplank.catalogue import CATALOGUE, STEP_DURATION_BOUNDS, find, metric, model_metric, reserved_suffixes
+from gangplank.metrics import Kind, Metric, Outcome, Phase
 from gangplank.naming import canonical
 
 PROMISED = {

@@ -13,7 +13,8 @@ from prometheus_client.exposition import default_handler
 from realservers import free_port
 
 from gangplank import ExportError, PushgatewayExporter, Telemetry
-from gangplank.catalogue import Phase, model_metric
+from gangplank.catalogue import model_metric
+from gangplank.metrics import Phase
 from gangplank.testing import FakeGateway
 
 LOSS = model_metric(Phase.TRAIN, "loss")

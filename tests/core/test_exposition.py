@@ -11,9 +11,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from gangplank.catalogue import Phase, metric, model_metric
+from gangplank.catalogue import metric, model_metric
 from gangplank.distribution import Distribution
 from gangplank.exporters.exposition import Families, hide, show
+from gangplank.metrics import Phase
 from gangplank.state import State
 
 LOSS = model_metric(Phase.TRAIN, "loss")

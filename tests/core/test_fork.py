@@ -10,7 +10,8 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 PRELUDE = """
 import io, os, sys, threading, time
 from gangplank import Telemetry
-from gangplank.catalogue import Phase, model_metric
+from gangplank.catalogue import model_metric
+from gangplank.metrics import Phase
 from gangplank.runs import TrainingRun
 """
 

@@ -6,10 +6,12 @@ import math
 
 import pytest
 
-from gangplank.catalogue import Metric, Phase, metric, model_metric
+from gangplank.catalogue import metric, model_metric
+from gangplank.cells import Labels
 from gangplank.distribution import Distribution
-from gangplank.series import Labels
-from gangplank.state import State, merge
+from gangplank.merging import merge
+from gangplank.metrics import Metric, Phase
+from gangplank.state import State
 
 LOSS = model_metric(Phase.TRAIN, "loss")
 STEPS = metric(Phase.TRAIN, "steps")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gangplank.catalogue import Phase, reserved_suffixes
+from gangplank.catalogue import reserved_suffixes
+from gangplank.metrics import Phase
 from gangplank.naming import Names, canonical, legal
 
 PROMETHEUS = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

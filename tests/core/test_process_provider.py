@@ -14,7 +14,8 @@ import json
 from opentelemetry import metrics
 
 from gangplank import Telemetry
-from gangplank.catalogue import Phase, metric, model_metric
+from gangplank.catalogue import metric, model_metric
+from gangplank.metrics import Phase
 from gangplank.distribution import Distribution
 
 LOSS = model_metric(Phase.TRAIN, "loss")

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from gangplank import ConfigurationError, PrometheusExporter, ServerStartError, Telemetry
-from gangplank.catalogue import Phase, metric, model_metric
-from gangplank.exporters.prometheus import ScrapeServer
+from gangplank.catalogue import metric, model_metric
+from gangplank.exporters.scrape import Scrape
+from gangplank.metrics import Phase
 from gangplank.testing import InMemoryExporter
 
 LOSS = model_metric(Phase.TRAIN, "loss")
@@ -38,7 +39,7 @@ def get(url: str, accept: str = "*/*") -> tuple[str, str]:
         return reply.headers["Content-Type"], reply.read().decode()
 
 
-def port_of(server: ScrapeServer) -> int:
+def port_of(server: Scrape) -> int:
     """Return the port that the server listens on."""
     return int(server.url.rpartition(":")[2].removesuffix("/metrics"))
 
@@ -105,8 +106,8 @@ def test_a_scrape_shows_what_is_true_now(telemetry: Telemetry) -> None:
     assert "gangplank_train_loss" not in get(server.url)[1]
 
 
-@pytest.mark.parametrize("close", [ScrapeServer.close, lambda server: server.close(1.0)])
-def test_closing_frees_the_port(telemetry: Telemetry, close: Callable[[ScrapeServer], None]) -> None:
+@pytest.mark.parametrize("close", [Scrape.close, lambda server: server.close(1.0)])
+def test_closing_frees_the_port(telemetry: Telemetry, close: Callable[[Scrape], None]) -> None:
     """The next server can have it at once, and the thread is gone."""
     before = set(threading.enumerate())
     server = telemetry.attach(PrometheusExporter(port=0))

@@ -14,8 +14,9 @@ import pytest
 import trustme
 
 from gangplank import ConfigurationError, PrometheusExporter, Telemetry
-from gangplank.catalogue import Phase, model_metric
-from gangplank.exporters.prometheus import ScrapeServer
+from gangplank.catalogue import model_metric
+from gangplank.exporters.scrape import Scrape
+from gangplank.metrics import Phase
 
 LOSS = model_metric(Phase.TRAIN, "loss")
 LINE = 'gangplank_train_loss{model="net"} 0.5\n'
@@ -70,7 +71,7 @@ def get(url: str, context: ssl.SSLContext | None = None, timeout: float = 10) ->
         return text
 
 
-def port_of(server: ScrapeServer) -> int:
+def port_of(server: Scrape) -> int:
     """Return the port that the server listens on."""
     return int(server.url.rpartition(":")[2].removesuffix("/metrics"))
 

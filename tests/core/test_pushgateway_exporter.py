@@ -12,7 +12,8 @@ from pushes import BASE, LOSS, NEVER, TEST, TEST_LOSS, TRAIN, last, telemetry_to
 from realservers import wait_for
 
 from gangplank import ConfigurationError, ExportError, PushgatewayExporter, Telemetry
-from gangplank.catalogue import Phase, metric
+from gangplank.catalogue import metric
+from gangplank.metrics import Phase
 from gangplank.testing import FakeGateway
 
 SUCCEEDED = metric(Phase.TRAIN, "last_success_timestamp")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gangplank import Telemetry
-from gangplank.catalogue import Phase
 from gangplank.distribution import Distribution
+from gangplank.metrics import Phase
 from gangplank.runs import Run, TrainingRun
 from gangplank.testing import InMemoryExporter, ManualClock
 from gangplank.weights import summarize

@@ -23,7 +23,8 @@ from opentelemetry.sdk.metrics.export import (
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gangplank import ExportError, Telemetry
-from gangplank.catalogue import Phase, model_metric
+from gangplank.catalogue import model_metric
+from gangplank.metrics import Phase
 
 LOSS = model_metric(Phase.TRAIN, "loss")
 

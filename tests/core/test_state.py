@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gangplank.catalogue import STEP_DURATION_BOUNDS, Metric, Phase, metric, model_metric
+from gangplank.catalogue import STEP_DURATION_BOUNDS, metric, model_metric
+from gangplank.cells import Labels
 from gangplank.distribution import Distribution
-from gangplank.series import Labels
+from gangplank.metrics import Metric, Phase
 from gangplank.state import State
 
 LOSS = model_metric(Phase.TRAIN, "loss")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gangplank import Telemetry
-from gangplank.catalogue import Phase
+from gangplank.metrics import Phase
 from gangplank.runs import Run, TrainingRun
 from gangplank.testing import InMemoryExporter, ManualClock
 from gangplank.weights import summarize

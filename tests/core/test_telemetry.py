@@ -24,7 +24,8 @@ from gangplank import (
     ServerStartError,
     Telemetry,
 )
-from gangplank.catalogue import Phase, model_metric
+from gangplank.catalogue import model_metric
+from gangplank.metrics import Phase
 from gangplank.state import State
 from gangplank.testing import FakeGateway, InMemoryExporter, ManualClock
 from gangplank.trouble import Trouble
@@ -274,7 +275,8 @@ def test_with_exits_of_its_own_it_joins_no_provider_unasked(
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
         from gangplank import Telemetry
-        from gangplank.catalogue import Phase, model_metric
+        from gangplank.catalogue import model_metric
+from gangplank.metrics import Phase
         from gangplank.testing import InMemoryExporter
 
         reader = InMemoryMetricReader()

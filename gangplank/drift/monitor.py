@@ -1,0 +1,154 @@
+"""Runs a drift function on a thread of its own, so that those who predict do not wait for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gangplank.drift.result import Drift
+
+DriftFunction = Callable[[Any, Any], Drift | None]
+"""Takes the inputs and the predictions of one call."""
+
+MOST_BATCHES = 1024
+MOST_BYTES = 128 * 2**20
+"""How much may wait to be tested. A single batch may be larger, if nothing else waits."""
+
+
+class Report(Protocol):
+    """Hears what becomes of each batch, on whichever thread that is."""
+
+    def tested(self, samples: int, drift: Drift | None) -> None:
+        """Called with what the drift function returned."""
+        ...
+
+    def dropped(self, samples: int) -> None:
+        """Called when there was no room for a batch, or no time."""
+        ...
+
+    def failed(self, samples: int, error: Exception) -> None:
+        """Called with what the drift function raised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    x: Any
+    y: Any
+    samples: int
+    size: int
+
+
+class Monitor:
+    """Hands batches to a drift function, one after another.
+
+    A forked child has a monitor of its own, with nothing waiting.
+
+    Args:
+        function: The drift function.
+        report: Hears what becomes of each batch.
+    """
+
+    def __init__(self, function: DriftFunction, report: Report) -> None:
+        self._function = function
+        self._report = report
+        self._begin()
+
+    def submit(self, x: Any, y: Any, samples: int, size: int) -> None:  # noqa: ANN401 - the model's
+        """Have a batch tested soon, or drop it if too much waits already.
+
+        Args:
+            x: The inputs, which nobody else writes to.
+            y: The predictions, likewise.
+            samples: How many there are.
+            size: Bytes that they take.
+        """
+        if os.getpid() != self._pid:
+            self._begin()
+        if not self._queue.put(_Batch(x, y, samples, size)):
+            self._report.dropped(samples)
+
+    def run(self, x: Any, y: Any, samples: int) -> None:  # noqa: ANN401
+        """Test a batch now."""
+        _test(self._function, self._report, _Batch(x, y, samples, 0))
+
+    def drain(self, timeout: float) -> None:
+        """Wait until nothing waits to be tested; after ``timeout`` seconds drop what still does."""
+        if os.getpid() == self._pid:
+            for batch in self._queue.drain(timeout):
+                self._report.dropped(batch.samples)
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._queue = _Queue(self._function, self._report)
+        weakref.finalize(self, self._queue.end).atexit = False
+
+
+class _Queue:
+    """What waits, and the thread that works on it, which begins with the first batch."""
+
+    def __init__(self, function: DriftFunction, report: Report) -> None:
+        self._function = function
+        self._report = report
+        self._waiting: deque[_Batch] = deque()
+        self._size = 0
+        self._is_busy = self._is_over = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, batch: _Batch) -> bool:
+        """Add a batch, and return whether there was room for it."""
+        with self._changed:
+            is_full = len(self._waiting) >= MOST_BATCHES or self._size + batch.size > MOST_BYTES
+            if self._waiting and is_full:
+                return False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="gangplank-drift", daemon=True)
+                self._thread.start()
+            self._waiting.append(batch)
+            self._size += batch.size
+            self._changed.notify_all()
+        return True
+
+    def drain(self, timeout: float) -> list[_Batch]:
+        """Wait until all is done, and return, no longer to be done, what is not."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._waiting or self._is_busy), timeout)
+            left = list(self._waiting)
+            self._waiting.clear()
+            self._size = 0
+        return left
+
+    def end(self) -> None:
+        """Let the thread end once nothing waits."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (batch := self._next()) is not None:
+            _test(self._function, self._report, batch)
+
+    def _next(self) -> _Batch | None:
+        with self._changed:
+            self._is_busy = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._waiting or self._is_over)
+            if not self._waiting:
+                return None
+            self._is_busy = True
+            batch = self._waiting.popleft()
+            self._size -= batch.size
+            return batch
+
+
+def _test(function: DriftFunction, report: Report, batch: _Batch) -> None:
+    try:
+        report.tested(batch.samples, function(batch.x, batch.y))
+    except Exception as error:  # noqa: BLE001 - the function is the user's, and the prediction was made
+        report.failed(batch.samples, error)

@@ -1,0 +1,130 @@
+"""One server for several processes: whoever gets the lock serves, and another takes over when it is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from gangplank.errors import ServerStartError
+from gangplank.exporters.protocol import Handle
+from gangplank.trouble import Trouble
+
+_PAUSE = 0.2
+"""Seconds between attempts to open a port that the process before has not let go of yet."""
+
+_all: weakref.WeakSet[ElectedServer] = weakref.WeakSet()
+
+
+def _enter_child() -> None:
+    for server in _all:
+        server.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_enter_child)
+
+
+class ElectedServer:
+    """A server that one of several processes runs.
+
+    Args:
+        lock: The file whose lock decides.
+        serve: Starts the server.
+        url: Where it can be reached, whichever process it is that serves.
+        trouble: Takes failures to start that come up later.
+        unshow: Called when it is closed.
+
+    Raises:
+        ServerStartError: this process was chosen at once, and could not open the port.
+    """
+
+    def __init__(
+        self, lock: Path, serve: Callable[[], Handle], url: str, trouble: Trouble, unshow: Callable[[], None]
+    ) -> None:
+        self.url = url
+        self._unshow = unshow
+        self._serve = serve
+        self._trouble = trouble
+        self._server: Handle | None = None
+        self._closing = threading.Event()
+        self._changing = threading.Lock()
+        self._lock = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            threading.Thread(target=self._wait, name="gangplank-election", daemon=True).start()
+        else:
+            self._serve_or_let_go()
+        _all.add(self)
+
+    def __repr__(self) -> str:
+        return f"<ElectedServer {self.url}, {'serving' if self.is_serving else 'standing by'}>"
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it is this process that serves."""
+        return self._server is not None
+
+    def notify(self) -> None:
+        """Do nothing: a scrape reads whatever is true when it comes."""
+
+    def flush(self, timeout: float) -> None:
+        """Do nothing, as ``notify``."""
+
+    def begin_close(self) -> None:
+        """Do nothing: until it is closed a scrape may come."""
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop serving, if it is this process that does, and let another one."""
+        with self._changing:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+            self._unshow()
+            server, self._server = self._server, None
+            if server is not None:
+                server.close(timeout)
+                self._let_go()
+
+    def leave_to_parent(self) -> None:
+        """Let go of what a forked child has of its parent's: it would hold the lock beyond the parent's end."""
+        self._changing = threading.Lock()
+        self._closing.set()
+        self._server = None
+        self._let_go()
+
+    def _serve_or_let_go(self) -> None:
+        try:
+            self._server = self._serve()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _wait(self) -> None:
+        """Wait to be chosen, for as long as it takes, and serve."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError:  # the file was closed: in an interpreter that is going down
+            return
+        while not self._closing.is_set():
+            with self._changing:
+                if self._closing.is_set():
+                    break
+                try:
+                    self._server = self._serve()
+                except ServerStartError as error:
+                    self._trouble.report("take over the scrape", error)
+                else:
+                    return
+            time.sleep(_PAUSE)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)

@@ -1,0 +1,35 @@
+"""The span of one call, as a child of whatever span its caller is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Status, StatusCode, Tracer
+
+
+class CallSpan:
+    """A span that is current from its construction until it is ended, on the thread that makes it.
+
+    Args:
+        tracer: What makes it.
+        name: Its name.
+        attributes: Its attributes.
+    """
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, tracer: Tracer, name: str, attributes: Mapping[str, str]) -> None:
+        self._span = tracer.start_span(name, attributes=attributes)
+        self._token = context.attach(trace.set_span_in_context(self._span))
+
+    def fail(self, error: BaseException) -> None:
+        """Record what the call raised."""
+        self._span.set_attribute("error.type", type(error).__qualname__)
+        self._span.record_exception(error)
+        self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+
+    def end(self) -> None:
+        """End the span, and make its parent the current one again."""
+        context.detach(self._token)
+        self._span.end()
