@@ -119,7 +119,7 @@ class Binding:
         recorder = self._recorders.get(metric.name)
         if recorder is None:  # another thread is about to make it
             return
-        attributes = dict(labels)
+        attributes = _attributes(labels)
         for _ in range(times):
             recorder.record(value, attributes)
 
@@ -144,7 +144,7 @@ class Binding:
             for labels, value in self._points(name):
                 # The SDK drops what is not finite, with a warning at every collection.
                 if not isinstance(value, Distribution) and math.isfinite(value):
-                    yield Observation(value, dict(labels))
+                    yield Observation(value, _attributes(labels))
 
         return read
 
@@ -154,7 +154,7 @@ class Binding:
                 if isinstance(value, Distribution):
                     for more, number in part(value):
                         if math.isfinite(number):
-                            yield Observation(number, dict(labels + more))
+                            yield Observation(number, _attributes(labels + more))
 
         return read
 
@@ -168,6 +168,11 @@ class Binding:
             for family in merge(states, only=metric):
                 for point in family.points:
                     yield point.labels, point.value
+
+
+def _attributes(labels: Labels) -> dict[str, str]:
+    """Return labels as attributes. To Prometheus an empty label is none, and OpenTelemetry leaves it out."""
+    return {key: value for key, value in labels if value}
 
 
 def _buckets(distribution: Distribution) -> Iterable[tuple[Labels, float]]:

@@ -163,7 +163,7 @@ class Inference:
         with self.telemetry.trouble.contained("begin a span"):
             if tracer is not None and not is_trace((args, kwargs)):
                 attributes = {"gangplank.model": self.model, "gangplank.method": method}
-                return CallSpan(tracer, f"{method} {self.model}", attributes)
+                return CallSpan(tracer, f"{method} {self.model}", attributes, self.telemetry.trouble)
         return None
 
     def _failed(

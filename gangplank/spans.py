@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from opentelemetry import context, trace
 from opentelemetry.trace import Status, StatusCode, Tracer
 
+from gangplank.trouble import Trouble
+
 
 class CallSpan:
     """A span that is current from its construction until it is ended, on the thread that makes it.
@@ -15,11 +17,13 @@ class CallSpan:
         tracer: What makes it.
         name: Its name.
         attributes: Its attributes.
+        trouble: Takes what a span processor raises when the span is ended.
     """
 
-    __slots__ = ("_span", "_token")
+    __slots__ = ("_span", "_token", "_trouble")
 
-    def __init__(self, tracer: Tracer, name: str, attributes: Mapping[str, str]) -> None:
+    def __init__(self, tracer: Tracer, name: str, attributes: Mapping[str, str], trouble: Trouble) -> None:
+        self._trouble = trouble
         self._span = tracer.start_span(name, attributes=attributes)
         self._token = context.attach(trace.set_span_in_context(self._span))
 
@@ -31,5 +35,6 @@ class CallSpan:
 
     def end(self) -> None:
         """End the span, and make its parent the current one again."""
-        context.detach(self._token)
-        self._span.end()
+        with self._trouble.contained("end a span"):
+            context.detach(self._token)
+            self._span.end()

@@ -19,7 +19,7 @@ from opentelemetry.trace import TracerProvider
 from gangplank import binding, checks
 from gangplank.catalogue import metric
 from gangplank.clock import Clock, SystemClock
-from gangplank.errors import ConfigurationError, ExportError, GangplankError
+from gangplank.errors import ConfigurationError, ExportError
 from gangplank.exporters.given import checked, is_exporter
 from gangplank.exporters.protocol import Exporter, Handle
 from gangplank.exporters.sdk import OwnProvider, is_sdk_part
@@ -86,7 +86,7 @@ class Telemetry:
             raise TypeError(f"meter_provider must be an OpenTelemetry MeterProvider, not {meter_provider!r}")
         if tracer_provider is not None and not isinstance(tracer_provider, TracerProvider):
             raise TypeError(f"tracer_provider must be an OpenTelemetry TracerProvider, not {tracer_provider!r}")
-        self.tracing = Tracing(tracer_provider, self.state, self.clock)
+        self.tracing = Tracing(tracer_provider, self.state, self.clock, self.trouble)
         sdk_parts = [part for part in given if is_sdk_part(part)]
         # What start() has yet to do. With exits of its own it joins no provider unasked: a process that has both would
         # show, and count, everything twice.
@@ -142,7 +142,7 @@ class Telemetry:
         """Start as a run or a call does that comes upon it: an exit that cannot be started is reported as trouble."""
         try:
             self.start()
-        except GangplankError as error:
+        except Exception as error:  # noqa: BLE001 - whatever an exporter raises, it is not for who trains or predicts
             self.trouble.report("start an exporter", error)
 
     def attach(self, exporter: Exporter[_H]) -> _H:

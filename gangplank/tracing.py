@@ -13,6 +13,7 @@ from gangplank.clock import Clock
 from gangplank.distribution import Exemplar
 from gangplank.metrics import Metric
 from gangplank.state import State
+from gangplank.trouble import Trouble
 
 _EVERY = 0.01
 """Seconds between looks. Asking OpenTelemetry which provider the process has costs as much as a whole measured call."""
@@ -25,6 +26,7 @@ class Tracing:
         provider: The TracerProvider, or None for that of the process, which may be set at any time.
         state: Its histograms keep examples once spans are made.
         clock: Where time comes from.
+        trouble: Takes the errors of a provider.
 
     Attributes:
         tracer: Makes spans; None while nobody wants any.
@@ -32,7 +34,7 @@ class Tracing:
         unix: What to add to the clock's ``monotonic`` for Unix time.
     """
 
-    def __init__(self, provider: TracerProvider | None, state: State, clock: Clock) -> None:
+    def __init__(self, provider: TracerProvider | None, state: State, clock: Clock, trouble: Trouble) -> None:
         self.tracer: Tracer | None = None
         self.look_at = -math.inf
         self.unix = 0.0
@@ -40,6 +42,7 @@ class Tracing:
         self._provider: TracerProvider | None = None
         self._state = state
         self._clock = clock
+        self._contained = trouble.contained
         self._keeps_exemplars = False
 
     def look(self) -> None:
@@ -47,9 +50,12 @@ class Tracing:
         now = self._clock.monotonic()
         self.look_at = now + _EVERY
         self.unix = self._clock.time() - now
-        provider = trace.get_tracer_provider() if self._given is None else self._given
-        if provider is self._provider:
-            return
+        with self._contained("look for a TracerProvider"):
+            provider = trace.get_tracer_provider() if self._given is None else self._given
+            if provider is not self._provider:
+                self._take(provider)
+
+    def _take(self, provider: TracerProvider) -> None:
         self._provider = provider
         if isinstance(provider, (ProxyTracerProvider, NoOpTracerProvider)):
             self.tracer = None

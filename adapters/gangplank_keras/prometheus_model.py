@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from os import PathLike
 from typing import Any
 
@@ -65,7 +64,7 @@ class PrometheusModel(TelemetryModel):
 
 
 _Places = set[tuple[str, int]]
-_telemetries: weakref.WeakKeyDictionary[CollectorRegistry, tuple[Telemetry, _Places]] = weakref.WeakKeyDictionary()
+_telemetries: dict[CollectorRegistry, tuple[Telemetry, _Places]] = {}
 _lock = threading.Lock()
 
 

@@ -3,8 +3,9 @@
 A gateway keeps what it was last sent, for ever, and a PUT replaces a whole group. So that nothing stays on show that is
 no longer true, and nothing is erased that still is, a state goes to several groups:
 
-- ``{job, phase="train"}`` and ``{job, phase="test"}``, by PUT: all that a run says of itself. A newer run replaces it
-  whole, a metric that it no longer has included; evaluating leaves training alone, also from another process.
+- ``{job, phase="train"}``, ``{job, phase="test"}`` and ``{job, phase="predict"}``, by PUT: all that a run says of
+  itself. A newer run replaces it whole, a metric that it no longer has included; evaluating leaves training alone, also
+  from another process.
 - ``{job, model}``, by POST, which replaces metric by metric: what outlives a run, such as the time of the last success.
 - ``{job}``, by POST: the export's own numbers.
 
@@ -25,7 +26,7 @@ from gangplank.metrics import Phase
 from gangplank.state import State
 
 _Versions = Mapping[tuple[Phase, bool], int]
-_RUN_PHASES = (Phase.TRAIN, Phase.TEST)
+_RUN_PHASES = (Phase.TRAIN, Phase.TEST, Phase.PREDICT)
 
 Key = tuple[Phase, bool, str]
 """Identifies a group: its phase, whether it is of what is durable, and then its model."""
