@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,14 @@ class Distribution:
         cumulative: For each bound the number of values at or below it, then the number of all values.
         sum: Sum of the values.
         exemplars: Of some buckets, by their index, the last observation made in a span.
+        timestamp: Unix time at which a snapshot was taken; two that were taken at different times can be equal.
     """
 
     bounds: tuple[float, ...]
     cumulative: tuple[int, ...]
     sum: float
     exemplars: tuple[tuple[int, Exemplar], ...] = ()
+    timestamp: float = field(default=0.0, compare=False)
 
     @property
     def count(self) -> int:

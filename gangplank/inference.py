@@ -96,8 +96,9 @@ class Inference:
             (batch_sizes, _SIZE),
             (samples, _SIZE_SUM),
         )
-        begin_thread, failed, report = self._begin_thread, self._failed, self.telemetry.trouble.report
+        begin_thread, report = self._begin_thread, self.telemetry.trouble.report
         open_span = functools.partial(self._open_span, method, is_trace)
+        failed = functools.partial(self._failed, method, is_trace, seconds)
 
         def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901 - the function's; see above
             try:
@@ -113,8 +114,7 @@ class Inference:
                 result = function(*args, **kwargs)
             except BaseException as error:
                 cells[_IN_FLIGHT] -= 1
-                if not is_trace((args, kwargs)):
-                    failed(method, error, clock() - began, seconds, span)
+                failed(error, clock() - began, span, args, kwargs)
                 raise
             cells[_IN_FLIGHT] -= 1
             try:
@@ -167,10 +167,20 @@ class Inference:
         return None
 
     def _failed(
-        self, method: str, error: BaseException, duration: float, seconds: Counter, span: CallSpan | None
+        self,
+        method: str,
+        is_trace: Callable[[Any], bool],
+        seconds: Counter,
+        error: BaseException,
+        duration: float,
+        span: CallSpan | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
         """Count a call that raised."""
         try:
+            if is_trace((args, kwargs)):
+                return
             error_type = self._error_type(error)
             self._durations(method, error_type).observe(duration)
             errors = metric(Phase.PREDICT, "errors")

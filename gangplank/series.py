@@ -179,6 +179,8 @@ def together(union: Union, values: list[tuple[float, float]]) -> float | None:
         return None
     if union is Union.SUM:
         return sum(value for _, value in values)
+    if union is Union.GREATEST:
+        return max(value for _, value in values)
     return max(values)[1]
 
 
@@ -274,10 +276,11 @@ class Snapshot(Series):
 
 def snapshot_value(bounds: tuple[float, ...], cells: Row) -> Distribution | None:
     """Return what a snapshot's cells hold, or None for nothing."""
-    if not cells[len(bounds) + 2]:
+    timestamp = cells[len(bounds) + 2]
+    if not timestamp:
         return None
     cumulative = tuple(int(cells[index]) for index in range(len(bounds) + 1))
-    return Distribution(bounds, cumulative, cells[len(bounds) + 1])
+    return Distribution(bounds, cumulative, cells[len(bounds) + 1], timestamp=timestamp)
 
 
 KINDS: dict[Kind, type[Series]] = {

@@ -256,7 +256,7 @@ class Telemetry:
 
     def _build_provider(self, sdk_parts: list[Any]) -> None:
         try:
-            own = OwnProvider(sdk_parts)
+            own = OwnProvider(sdk_parts, self.state)
         except Exception as error:  # the SDK raises plain Exceptions, for a reader that another provider has, say
             raise ConfigurationError(f"exporters: no MeterProvider could be built of {sdk_parts}: {error}") from error
         self._handles.append(own)

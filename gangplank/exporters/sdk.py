@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gangplank.errors import ExportError
+from gangplank.exporters.snapshots import with_histograms
+from gangplank.state import State
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -27,15 +29,16 @@ class OwnProvider:
 
     Args:
         parts: SDK MetricReaders, and MetricExporters, which are exported to at the SDK's default interval
-            (``OTEL_METRIC_EXPORT_INTERVAL``).
+            (``OTEL_METRIC_EXPORT_INTERVAL``). To these, distributions of weights are histograms.
+        state: What the provider will show.
     """
 
-    def __init__(self, parts: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[Any], state: State) -> None:
         # The core works without the SDK.
         from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
 
-        readers = [_reader(part) for part in parts]
+        readers = [_reader(part, state) for part in parts]
         self._periodic = [reader for reader in readers if isinstance(reader, PeriodicExportingMetricReader)]
         self.provider: MeterProvider = MeterProvider(readers, shutdown_on_exit=False)
         self._end = threading.Event()
@@ -85,7 +88,7 @@ class OwnProvider:
         self.provider.shutdown()
 
 
-def _periodic_reader(exporter: MetricExporter) -> MetricReader:
+def _periodic_reader(exporter: MetricExporter, state: State) -> MetricReader:
     from opentelemetry.sdk.metrics.export import MetricsData, PeriodicExportingMetricReader  # noqa: PLC0415
 
     pid = os.getpid()
@@ -95,12 +98,12 @@ def _periodic_reader(exporter: MetricExporter) -> MetricReader:
 
         def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object) -> None:
             if os.getpid() == pid:
-                super()._receive_metrics(metrics_data, timeout_millis, **kwargs)
+                super()._receive_metrics(with_histograms(metrics_data, state), timeout_millis, **kwargs)
 
     return OfThisProcess(exporter)
 
 
-def _reader(part: Any) -> MetricReader:  # noqa: ANN401 - either of two SDK classes
+def _reader(part: Any, state: State) -> MetricReader:  # noqa: ANN401 - either of two SDK classes
     from opentelemetry.sdk.metrics.export import MetricReader  # noqa: PLC0415
 
-    return part if isinstance(part, MetricReader) else _periodic_reader(part)
+    return part if isinstance(part, MetricReader) else _periodic_reader(part, state)

@@ -23,10 +23,12 @@ from opentelemetry.sdk.metrics.export import (
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gangplank import ExportError, Telemetry
-from gangplank.catalogue import model_metric
+from gangplank.catalogue import metric, model_metric
+from gangplank.distribution import Distribution
 from gangplank.metrics import Phase
 
 LOSS = model_metric(Phase.TRAIN, "loss")
+WEIGHTS = metric(Phase.TRAIN, "model_weights")
 
 
 class Endpoint(MetricExporter):
@@ -186,3 +188,40 @@ def test_flush_does_not_make_a_scrape_repeat_itself() -> None:
         text = generate_latest(registry).decode()
     assert text.count("# TYPE gangplank_train_loss gauge") == 1
     assert " 0.25\n" in text
+
+
+class Kept(Endpoint):
+    """An endpoint that keeps what came last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: dict[str, Any] = {}
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Keep the data of every metric, by name."""
+        self.metrics = {
+            one.name: one.data
+            for resource in metrics_data.resource_metrics
+            for scope in resource.scope_metrics
+            for one in scope.metrics
+        }
+        return super().export(metrics_data, timeout_millis, **kwargs)
+
+
+def test_a_distribution_of_weights_is_a_true_histogram_to_an_exporter() -> None:
+    """Buckets, sum and count are those of the state, negatives included, and no gauges say the same a second time."""
+    kept = Kept()
+    with Telemetry(exporters=[kept]) as telemetry:
+        state = telemetry.state
+        state.gauge(LOSS, model="net").set(0.5)
+        state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (1, 3, 3, 5), -1.25))
+        telemetry.flush()
+        (point,) = kept.metrics["gangplank_train_model_weights"].data_points
+        assert dict(point.attributes) == {"model": "net"}
+        assert (point.explicit_bounds, point.bucket_counts) == ([-0.3, 0.0, 0.3], [1, 2, 0, 2])
+        assert (point.count, point.sum, point.min, point.max) == (5, -1.25, None, None)
+        assert set(kept.metrics) == {"gangplank_train_loss", "gangplank_train_model_weights"}
+        state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (0, 1, 1, 1), 0.0))
+    (later,) = kept.metrics["gangplank_train_model_weights"].data_points
+    assert later.count == 1
+    assert point.time_unix_nano <= later.start_time_unix_nano <= later.time_unix_nano

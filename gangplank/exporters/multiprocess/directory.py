@@ -64,7 +64,7 @@ class Directory:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            let_go(lock)
 
     def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, Value]]]]:
         """Return the labels and the value of all series of all processes, or of those of one metric."""
@@ -140,10 +140,19 @@ def _is_dead(path: Path) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    finally:
         os.close(lock)
+        return False
+    let_go(lock)
     return True
+
+
+def let_go(lock: int) -> None:
+    """Let go of a file's lock and close it.
+
+    To close it is not enough: a child that another thread has forked meanwhile has it open too.
+    """
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    os.close(lock)
 
 
 def _fold(part: Part, cells: Sequence[float], held: dict[_Series, list[float]]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gangplank.errors import ServerStartError
+from gangplank.exporters.multiprocess.directory import let_go
 from gangplank.exporters.protocol import Handle
 from gangplank.trouble import Trouble
 
@@ -96,7 +97,9 @@ class ElectedServer:
         self._changing = threading.Lock()
         self._closing.set()
         self._server = None
-        self._let_go()
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)  # and no more: the parent has it still
 
     def _serve_or_let_go(self) -> None:
         try:
@@ -127,4 +130,4 @@ class ElectedServer:
     def _let_go(self) -> None:
         lock, self._lock = self._lock, -1
         if lock >= 0:
-            os.close(lock)
+            let_go(lock)

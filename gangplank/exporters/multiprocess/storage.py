@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gangplank.cells import Cells, Memory, Part
 from gangplank.exporters.multiprocess import segment
-from gangplank.exporters.multiprocess.directory import SUFFIX, Directory
+from gangplank.exporters.multiprocess.directory import SUFFIX, Directory, let_go
 from gangplank.state import State
 from gangplank.trouble import Trouble
 
@@ -67,7 +67,8 @@ class SharedStorage:
 
     def inherited(self) -> SharedStorage:
         """Return a storage for a forked child, and let go of what is the parent's."""
-        self.close()
+        if self._file is not None:
+            self._file.leave_to_parent()
         return SharedStorage(self._directory)
 
     def close(self) -> None:
@@ -92,6 +93,12 @@ class _File:
 
     def unlock(self) -> None:
         """Let go of the lock."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            let_go(lock)
+
+    def leave_to_parent(self) -> None:
+        """Let go of what a forked child has of it; the parent still has the lock."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
