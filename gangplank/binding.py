@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +21,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from gangplank.cells import Labels
 from gangplank.distribution import Distribution
+from gangplank.locks import Lock
 from gangplank.merging import merge
 from gangplank.metrics import Kind, Metric
 from gangplank.naming import canonical
@@ -31,7 +31,7 @@ _Read = Callable[[CallbackOptions], Iterable[Observation]]
 
 _all: tuple[Binding, ...] = ()
 _bindings: weakref.WeakKeyDictionary[MeterProvider, Binding] = weakref.WeakKeyDictionary()
-_bindings_lock = threading.Lock()
+_bindings_lock = Lock()
 _process_binding: Binding | None = None
 
 
@@ -85,7 +85,7 @@ class Binding:
         self._awaits_provider = _is_stand_in(provider)
         self._meter = provider.get_meter("gangplank", package_version())
         self.states: tuple[State, ...] = ()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.readable: dict[str, tuple[Metric, ...]] = {}
         self._recorders: dict[str, metrics.Histogram] = {}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
@@ -18,7 +17,9 @@ from typing import Any, TypeVar, cast
 from gangplank.catalogue import BATCH_SIZE_BOUNDS, CALL_DURATION_BOUNDS, metric
 from gangplank.cells import Cells
 from gangplank.lanes import Lanes
+from gangplank.locks import Lock
 from gangplank.metrics import Kind, Metric, Phase, Union
+from gangplank.naming import encodable
 from gangplank.series import Counter, Histogram
 from gangplank.spans import CallSpan
 from gangplank.state import State
@@ -213,14 +214,14 @@ class Inference:
 _Claims = dict[str, set[int]]
 _claims: weakref.WeakKeyDictionary[State, _Claims] = weakref.WeakKeyDictionary()
 _claim_numbers = itertools.count()
-# Re-entrant, since the collector of garbage may find a model gone in the middle of a claim.
-_claiming = threading.RLock()
+_claiming = Lock()
 
 
 def _claim(inference: Inference, state: State, wanted: str, *, is_exact: bool) -> str:
     """Return the name for a model, and hold it for as long as its inference is alive."""
     with _claiming:
         claims = _claims.setdefault(state, {})
+        wanted = encodable(wanted)
         name, number = wanted, 2
         while name in claims and not is_exact:
             name, number = f"{wanted}_{number}", number + 1
@@ -240,9 +241,12 @@ def _give_up(state_ref: weakref.ref[State], name: str, claim: int) -> None:
     with _claiming:
         claims = _claims[state]
         claims[name].discard(claim)
-        if not claims[name]:
+        is_free = not claims[name]
+        if is_free:
             del claims[name]
-            state.forget(functools.partial(_is_reading, name))
+    # Without the lock: whoever reads the state may be who finds a model gone, and wait for it.
+    if is_free:
+        state.forget(functools.partial(_is_reading, name))
 
 
 def _is_reading(model: str, row: Metric, attributes: dict[str, str]) -> bool:

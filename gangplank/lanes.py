@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from gangplank.cells import Cells
+from gangplank.metrics import Union
 from gangplank.series import Histogram, Owner, Series
 
 
@@ -61,6 +62,9 @@ class Lanes:
             new = self._make()
             for index in range(len(cells)):
                 new[index] = cells[index]
+            for series, offset in self._layout:
+                if series.metric.union is Union.SUM:
+                    new[offset] = 0  # what is under way now ends where it was before
             self._free.append(new)
 
     def leave(self) -> None:

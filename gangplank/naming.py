@@ -35,6 +35,11 @@ def legal(key: str) -> str:
     return _ILLEGAL.sub("_", key)[:_LONGEST] or "_"
 
 
+def encodable(label: str) -> str:
+    """Replace what UTF-8 cannot hold (half a surrogate pair, from a file's name), which no exit could write."""
+    return label.encode("utf-8", "replace").decode()
+
+
 def canonical(name: str) -> str:
     """Return the form in which names are compared.
 

@@ -18,6 +18,7 @@ from gangplank.cells import Cells, Labels, Memory, Part, Storage
 from gangplank.lanes import Lanes
 from gangplank.merging import Family, Run, merge, run_of
 from gangplank.metrics import Metric, Phase
+from gangplank.naming import encodable
 from gangplank.series import KINDS, Counter, Gauge, Histogram, Series, Snapshot, Value
 
 _S = TypeVar("_S", bound=Series)
@@ -97,7 +98,7 @@ class State:
 
         Among several states that an exit shows together, such series count in the state of the newest run only.
         """
-        run = phase, _encodable(model)
+        run = phase, encodable(model)
         with self.lock:
             self.runs[run] = next(_run_numbers)
         self.forget(lambda metric, attributes: run_of(metric, attributes) == run)
@@ -185,12 +186,17 @@ class State:
         where processes are shown together, it is everything.
         """
         self._storage = self._storage.inherited()
-        for series in self._each():
-            series.shares = ()
-            if self.is_shared:
+        if self.is_shared:
+            self.start_over()
+        else:
+            self._leave_lanes()
+
+    def start_over(self) -> None:
+        """Forget all numbers; the series stay."""
+        with self.lock:
+            for series in self._each():
                 series.leave()
-        for lanes in self._lanes.values():
-            lanes.leave()
+            self._leave_lanes()
 
     def allocate(self, *parts: Part) -> Cells:
         """Return cells to keep these parts in; the lock is held."""
@@ -214,6 +220,12 @@ class State:
         for listener in self.listeners:
             listener.observed(metric, labels, value, times)
 
+    def _leave_lanes(self) -> None:
+        for series in self._each():
+            series.shares = ()
+        for lanes in self._lanes.values():
+            lanes.leave()
+
     def _each(self) -> Iterable[Series]:
         return (series for family in self._families.values() for series in family.values())
 
@@ -222,7 +234,7 @@ class State:
             raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {kind.__name__.lower()}")
         if attributes.keys() != set(metric.attributes):
             raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
-        labels = tuple((key, _encodable(attributes[key])) for key in metric.attributes)
+        labels = tuple((key, encodable(attributes[key])) for key in metric.attributes)
         with self.lock:
             is_new = metric not in self._families
             family = self._families.setdefault(metric, {})
@@ -235,8 +247,3 @@ class State:
             listener.metric_added(metric)
         assert isinstance(series, kind)  # noqa: S101 - for the type checker: the kind was compared above
         return series
-
-
-def _encodable(label: str) -> str:
-    """Replace what UTF-8 cannot hold (half a surrogate pair, from a file's name), which no exit could write."""
-    return label.encode("utf-8", "replace").decode()

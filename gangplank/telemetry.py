@@ -23,6 +23,7 @@ from gangplank.errors import ConfigurationError, ExportError
 from gangplank.exporters.given import checked, is_exporter
 from gangplank.exporters.protocol import Exporter, Handle
 from gangplank.exporters.sdk import OwnProvider, is_sdk_part
+from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.naming import Names
 from gangplank.state import State
@@ -100,7 +101,7 @@ class Telemetry:
         self._names: dict[tuple[Phase, str], Names] = {}
         self._endings: list[Callable[[BaseException | None], None]] = []
         self._drains: list[Callable[[float], None]] = []
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._started_in: int | None = None
         self._closer: int | None = None
         self._closed = threading.Event()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterable
 from typing import Any, Self
 
 import keras
 
 from gangplank import checks
+from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.runs import Run, TrainingRun
 from gangplank.telemetry import Telemetry
@@ -18,7 +18,7 @@ from gangplank_keras.readings import Logs
 from gangplank_keras.report import Report, TrainingReport
 
 _default: Telemetry | None = None
-_default_lock = threading.Lock()
+_default_lock = Lock()
 
 
 class TelemetryCallback(keras.callbacks.Callback):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import wrapt
 
@@ -92,6 +92,12 @@ class TelemetryModel(wrapt.ObjectProxy[Any]):
             else DriftWatch(get_drift_metrics_func, self._self_inference, inline=drift_inline)
         )
         self._self_measure()
+
+    if TYPE_CHECKING:
+        # The model's attributes, of which a type checker cannot know.
+        def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401
+        def __setattr__(self, name: str, value: Any) -> None: ...  # noqa: ANN401
+        def __delattr__(self, name: str) -> None: ...
 
     predict = _Measured()
     predict_on_batch = _Measured()

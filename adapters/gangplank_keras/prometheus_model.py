@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from os import PathLike
 from typing import Any
 
 from gangplank import checks
 from gangplank.drift.monitor import DriftFunction
 from gangplank.exporters.prometheus import REGISTRY, CollectorRegistry, PrometheusExporter
+from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
 from gangplank_keras.model import TelemetryModel, check_arguments
 
@@ -65,7 +65,7 @@ class PrometheusModel(TelemetryModel):
 
 _Places = set[tuple[str, int]]
 _telemetries: dict[CollectorRegistry, tuple[Telemetry, _Places]] = {}
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def _served(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable
 
 from gangplank import checks
 from gangplank.exporters.pushgateway import PushgatewayExporter
 from gangplank.exporters.transport import Handler, Headers, SessionHandler
+from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
 from gangplank_keras.callback import TelemetryCallback
 
@@ -16,7 +16,7 @@ _PATIENCE = 30.0
 """Seconds that training waits for a push with ignore_exceptions=False, whatever the gateway does."""
 
 _telemetries: dict[tuple[int, str, str], tuple[Telemetry, _Relay]] = {}
-_lock = threading.Lock()
+_lock = Lock()
 
 
 class TrainTestExporter(TelemetryCallback):

@@ -24,6 +24,8 @@ from typing import Any
 
 import keras
 
+from gangplank.locks import Lock
+
 Ending = Callable[[BaseException | None], None]
 """Called with the exception with which the call was left, and must not raise then; or with None."""
 
@@ -38,7 +40,7 @@ class _Call:
 
 _logger = logging.getLogger("gangplank.keras")
 _METHODS = ("fit", "evaluate")
-_lock = threading.Lock()
+_lock = Lock()
 _watchers = 0
 _unwrap: list[Callable[[], None]] = []
 _calls = threading.local()

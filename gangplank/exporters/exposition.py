@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 
@@ -14,6 +13,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from gangplank.distribution import Distribution, Exemplar
+from gangplank.locks import Lock
 from gangplank.merging import Family, Point, Source, merge
 from gangplank.metrics import Kind
 
@@ -81,7 +81,7 @@ class SourceCollector(Collector):
 
 # A registry has one collector of ours, for two would write the same family twice.
 _collectors: weakref.WeakKeyDictionary[CollectorRegistry, SourceCollector] = weakref.WeakKeyDictionary()
-_registering = threading.Lock()
+_registering = Lock()
 
 
 def show(source: Source, registry: CollectorRegistry) -> None:

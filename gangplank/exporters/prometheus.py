@@ -106,6 +106,11 @@ class PrometheusExporter:
         from gangplank.exporters.multiprocess.election import ElectedServer  # noqa: PLC0415 - not on Windows
         from gangplank.exporters.multiprocess.storage import keep_together  # noqa: PLC0415
 
+        server: ElectedServer | None = None
+        if self._port is not None:
+            url = scrape.url("http" if self._certfile is None else "https", self._host, self._port)
+            lock = directory.path / f"port-{self._port}.lock"
+            server = ElectedServer(lock, lambda: self._serve(registry), url, trouble)
         leave = keep_together(state, directory)
         exposition.show(directory, registry)
 
@@ -113,15 +118,10 @@ class PrometheusExporter:
             exposition.hide(directory, registry)
             leave()
 
-        if self._port is None:
+        if server is None:
             return RegistryView(unshow)
-        url = scrape.url("http" if self._certfile is None else "https", self._host, self._port)
-        lock = directory.path / f"port-{self._port}.lock"
-        try:
-            return ElectedServer(lock, lambda: self._serve(registry), url, trouble, unshow)
-        except BaseException:
-            unshow()
-            raise
+        server.unshow = unshow
+        return server
 
     def _serve(self, registry: CollectorRegistry) -> ScrapeServer:
         try:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import logging
 import os
 import weakref
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from gangplank.cells import Labels, Part
 from gangplank.distribution import Distribution
 from gangplank.exporters.multiprocess import segment
+from gangplank.exporters.multiprocess.filelock import FileLock
 from gangplank.merging import Run
 from gangplank.metrics import Kind, Metric, Union
 from gangplank.series import Value, gauge_value, snapshot_value, together
@@ -23,7 +23,6 @@ from gangplank.trouble import Trouble
 _logger = logging.getLogger("gangplank.exporters.multiprocess")
 SUFFIX = ".gangplank"
 _ARCHIVE = "archive" + SUFFIX
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 _Series = tuple[Metric, Labels]
 _Held = tuple[Part, Sequence[float]]
@@ -37,7 +36,8 @@ class Directory:
 
     Attributes:
         path: The directory.
-        writers: The states of this process that are kept there.
+        members: The states of this process that are kept there, each with what ends that and how often it was asked.
+        left: Those that were once.
 
     Raises:
         OSError: it cannot be made, or not be written to.
@@ -45,7 +45,8 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.writers: weakref.WeakSet[State] = weakref.WeakSet()
+        self.members: weakref.WeakKeyDictionary[State, tuple[Callable[[], None], int]] = weakref.WeakKeyDictionary()
+        self.left: weakref.WeakSet[State] = weakref.WeakSet()
         self._trouble = Trouble(_logger)
         path.mkdir(parents=True, exist_ok=True)
         with self.locked():
@@ -59,16 +60,16 @@ class Directory:
     @contextmanager
     def locked(self) -> Generator[None, None, None]:
         """Keep other processes, and threads, from adding and taking away files."""
-        lock = os.open(self.path / "lock", _OPEN | os.O_CREAT, 0o644)
+        lock = FileLock(self.path / "lock", create=True)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.wait()
             yield
         finally:
-            let_go(lock)
+            lock.let_go()
 
     def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, Value]]]]:
         """Return the labels and the value of all series of all processes, or of those of one metric."""
-        for state in list(self.writers):
+        for state in list(self.members):
             state.write_computed()
         held: dict[_Series, list[_Held]] = {}
         with self.locked():
@@ -89,7 +90,7 @@ class Directory:
     def _bury(self) -> None:
         """Fold the files of processes that are gone into the archive, and delete them."""
         archive = self.path / _ARCHIVE
-        dead = [path for path in self._files() if path != archive and _is_dead(path)]
+        dead = [path for path in self._files() if path != archive and self._is_dead(path)]
         if not dead:
             return
         folded, held = self._archived()
@@ -115,16 +116,32 @@ class Directory:
         for parts, cells in self._records(path):
             for part in parts:
                 held[part.metric, part.labels] = list(cells)
-        return frozenset(segment.note(path.read_bytes())), held
+        try:
+            return frozenset(segment.note(path.read_bytes())), held
+        except (OSError, ValueError) as error:
+            self._trouble.report(f"read {path}", error, cause="unreadable")
+            return frozenset(), {}
+
+    def _is_dead(self, path: Path) -> bool:
+        """Whether nobody holds the lock of a file, as its process does for as long as it lives."""
+        try:
+            lock = FileLock(path)
+        except OSError as error:  # whatever it is, it is no file of ours
+            self._trouble.report(f"read {path}", error, cause="unreadable")
+            return False
+        try:
+            return path.is_file() and lock.take()
+        finally:
+            lock.let_go()
 
     def _records(self, path: Path) -> list[tuple[tuple[Part, ...], memoryview[float]]]:
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", opener=_opened) as file:
                 head = file.read(segment.HEAD)
                 rest = file.read(segment.size_in_use(head) - len(head))
             return list(segment.read(head + rest))
         except (OSError, ValueError) as error:
-            self._trouble.report(f"read {path}", error)
+            self._trouble.report(f"read {path}", error, cause="unreadable")
             return []
 
 
@@ -134,25 +151,8 @@ def directory_at(path: Path) -> Directory:
     return Directory(path)
 
 
-def _is_dead(path: Path) -> bool:
-    """Whether nobody holds the lock of a file, as its process does for as long as it lives."""
-    lock = os.open(path, _OPEN)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return False
-    let_go(lock)
-    return True
-
-
-def let_go(lock: int) -> None:
-    """Let go of a file's lock and close it.
-
-    To close it is not enough: a child that another thread has forked meanwhile has it open too.
-    """
-    fcntl.flock(lock, fcntl.LOCK_UN)
-    os.close(lock)
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def _fold(part: Part, cells: Sequence[float], held: dict[_Series, list[float]]) -> None:

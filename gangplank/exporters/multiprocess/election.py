@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gangplank.errors import ServerStartError
-from gangplank.exporters.multiprocess.directory import let_go
+from gangplank.exporters.multiprocess.filelock import FileLock
 from gangplank.exporters.protocol import Handle
 from gangplank.trouble import Trouble
 
@@ -38,29 +37,28 @@ class ElectedServer:
         serve: Starts the server.
         url: Where it can be reached, whichever process it is that serves.
         trouble: Takes failures to start that come up later.
+
+    Attributes:
+        url: Where it can be reached.
         unshow: Called when it is closed.
 
     Raises:
         ServerStartError: this process was chosen at once, and could not open the port.
     """
 
-    def __init__(
-        self, lock: Path, serve: Callable[[], Handle], url: str, trouble: Trouble, unshow: Callable[[], None]
-    ) -> None:
+    def __init__(self, lock: Path, serve: Callable[[], Handle], url: str, trouble: Trouble) -> None:
         self.url = url
-        self._unshow = unshow
+        self.unshow: Callable[[], None] | None = None
         self._serve = serve
         self._trouble = trouble
         self._server: Handle | None = None
         self._closing = threading.Event()
         self._changing = threading.Lock()
-        self._lock = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            threading.Thread(target=self._wait, name="gangplank-election", daemon=True).start()
-        else:
+        self._lock = FileLock(lock, create=True)
+        if self._lock.take():
             self._serve_or_let_go()
+        else:
+            threading.Thread(target=self._wait, name="gangplank-election", daemon=True).start()
         _all.add(self)
 
     def __repr__(self) -> str:
@@ -86,32 +84,30 @@ class ElectedServer:
             if self._closing.is_set():
                 return
             self._closing.set()
-            self._unshow()
+            if self.unshow is not None:
+                self.unshow()
             server, self._server = self._server, None
             if server is not None:
                 server.close(timeout)
-                self._let_go()
+                self._lock.let_go()
 
     def leave_to_parent(self) -> None:
-        """Let go of what a forked child has of its parent's: it would hold the lock beyond the parent's end."""
+        """Forget, in a forked child, that this process serves or is to."""
         self._changing = threading.Lock()
         self._closing.set()
         self._server = None
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)  # and no more: the parent has it still
 
     def _serve_or_let_go(self) -> None:
         try:
             self._server = self._serve()
         except BaseException:
-            self._let_go()
+            self._lock.let_go()
             raise
 
     def _wait(self) -> None:
         """Wait to be chosen, for as long as it takes, and serve."""
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._lock.wait()
         except OSError:  # the file was closed: in an interpreter that is going down
             return
         while not self._closing.is_set():
@@ -125,9 +121,4 @@ class ElectedServer:
                 else:
                     return
             time.sleep(_PAUSE)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            let_go(lock)
+        self._lock.let_go()

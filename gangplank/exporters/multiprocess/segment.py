@@ -14,7 +14,7 @@ import functools
 import json
 import mmap
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gangplank.catalogue import find, model_metric
 from gangplank.cells import Cells, Labels, Part
@@ -26,6 +26,8 @@ CAPACITY = 16 * 2**20
 _MAGIC = b"GANGPLK1"
 _USED = struct.Struct("=Q")
 _RECORD = struct.Struct("=IIII")
+_AT_ONCE = 2**16
+"""Bytes for which room is made at a time."""
 HEAD = len(_MAGIC) + _USED.size
 """Bytes before the first record."""
 
@@ -35,12 +37,17 @@ class Writer:
 
     Args:
         memory: The file, :data:`CAPACITY` bytes of nothing.
+        reserve: Called with a place and a length before they are written to. It raises where there is no room, on a
+            disk that is full, say: writing to the memory would end the process.
     """
 
-    def __init__(self, memory: mmap.mmap) -> None:
+    def __init__(self, memory: mmap.mmap, reserve: Callable[[int, int], None]) -> None:
         self._memory = memory
         self._view = memoryview(memory)
+        self._reserve = reserve
+        self._reserved = 0
         self._used = HEAD
+        self._have(HEAD)
         _USED.pack_into(memory, len(_MAGIC), self._used)
         memory[: len(_MAGIC)] = _MAGIC
         self._released: dict[bytes, list[int]] = {}
@@ -51,6 +58,7 @@ class Writer:
 
         Raises:
             MemoryError: the file is full.
+        OSError: the disk is.
         """
         key = encoded(parts)
         count = max(part.offset + part.width for part in parts)
@@ -70,11 +78,18 @@ class Writer:
         place, length = self._used, _RECORD.size + len(key) + 8 * count
         if place + length > CAPACITY:
             raise MemoryError(f"the file of {CAPACITY} bytes for the series of this process is full")
+        self._have(place + length)
         self._mark(place, len(key), count, is_alive=True)
         self._memory[place + _RECORD.size : place + _RECORD.size + len(key)] = key
         self._used = place + length
         _USED.pack_into(self._memory, len(_MAGIC), self._used)  # last, as readers go by it
         return place
+
+    def _have(self, end: int) -> None:
+        if end > self._reserved:
+            more = max(end - self._reserved, _AT_ONCE)
+            self._reserve(self._reserved, min(more, CAPACITY - self._reserved))
+            self._reserved = min(self._reserved + more, CAPACITY)
 
     def _revive(self, key: bytes) -> int:
         place = self._released[key].pop()
@@ -101,13 +116,18 @@ def read(content: bytes) -> Iterator[tuple[tuple[Part, ...], memoryview[float]]]
     if used > len(content):
         raise ValueError(f"{used} bytes are said to be in use, and there are {len(content)}")
     while place < used:
+        if place + _RECORD.size > used:
+            raise ValueError(f"the {used} bytes in use end in the middle of a record")
         key_length, count, is_alive, _ = _RECORD.unpack_from(content, place)
         start = place + _RECORD.size + key_length
         place = start + 8 * count
         if place > used:
             raise ValueError(f"a record ends at {place}, beyond the {used} bytes in use")
         if is_alive:
-            yield decoded(content[start - key_length : start]), view[start:place].cast("d")
+            parts = decoded(content[start - key_length : start])
+            if any(part.offset + part.width > count for part in parts):
+                raise ValueError(f"a record has {count} cells, and needs more")
+            yield parts, view[start:place].cast("d")
 
 
 def size_in_use(head: bytes) -> int:
@@ -133,10 +153,18 @@ def written(records: Iterable[tuple[Sequence[Part], Sequence[float]]], note: lis
 
 
 def note(content: bytes) -> list[str]:
-    """Return the note in a file that was made by :func:`written`."""
+    """Return the note in a file that was made by :func:`written`.
+
+    Raises:
+        ValueError: the file is no such file, or damaged.
+    """
+    if len(content) < HEAD + _RECORD.size:
+        raise ValueError("not a file of Gangplank's")
     key_length, *_ = _RECORD.unpack_from(content, HEAD)
-    names: list[str] = json.loads(content[HEAD + _RECORD.size :][:key_length])
-    return names
+    names = json.loads(content[HEAD + _RECORD.size :][:key_length])
+    if not isinstance(names, list):
+        raise ValueError(f"not a note: {names!r}")  # noqa: TRY004 - it is the file that is wrong
+    return [str(name) for name in names]
 
 
 def encoded(parts: Sequence[Part]) -> bytes:
@@ -160,7 +188,7 @@ def decoded(key: bytes) -> tuple[Part, ...]:
     """
     try:
         return tuple(_part(*fields) for fields in json.loads(key))
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"not a key of a record: {key[:200]!r}") from error
 
 
@@ -173,5 +201,7 @@ def _part(phase: str, suffix: str, labels: dict[str, str], offset: int, bounds: 
     metric = find(Phase(phase), suffix) or model_metric(Phase(phase), suffix)
     if metric.kind is Kind.HISTOGRAM and tuple(bounds) != metric.bounds:
         raise ValueError(f"{metric.name} has other buckets here: it is of another version of Gangplank")
-    in_order: Labels = tuple((name, labels[name]) for name in metric.attributes)
-    return Part(metric, in_order, offset, tuple(bounds))
+    in_order: Labels = tuple((name, str(labels[name])) for name in metric.attributes)
+    if not isinstance(offset, int) or offset < 0:
+        raise ValueError(f"{offset!r} is no place of a cell")
+    return Part(metric, in_order, offset, tuple(float(bound) for bound in bounds))

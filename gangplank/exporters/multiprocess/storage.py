@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import functools
 import logging
 import mmap
 import os
@@ -12,30 +12,45 @@ from pathlib import Path
 
 from gangplank.cells import Cells, Memory, Part
 from gangplank.exporters.multiprocess import segment
-from gangplank.exporters.multiprocess.directory import SUFFIX, Directory, let_go
+from gangplank.exporters.multiprocess.directory import SUFFIX, Directory
+from gangplank.exporters.multiprocess.filelock import FileLock
+from gangplank.locks import Lock
 from gangplank.state import State
 from gangplank.trouble import Trouble
 
+_joining = Lock()
 _logger = logging.getLogger("gangplank.exporters.multiprocess")
 
 
 def keep_together(state: State, directory: Directory) -> Callable[[], None]:
-    """Keep a state in a directory from now on. If it is already, do nothing.
+    """Keep a state in a directory from now on.
 
     Returns:
-        A function that leaves what it did to whoever is scraped next.
+        A function that takes this one request back. When the last is, what the state did is left to whoever is scraped
+        next; kept there once more, it starts over, so that nothing is counted twice.
     """
-    if state in directory.writers:
-        return lambda: None
-    storage = SharedStorage(directory)
-    state.keep_in(storage)
-    directory.writers.add(state)
+    with _joining:
+        members = directory.members
+        if state not in members:
+            if state in directory.left:
+                state.start_over()
+            storage = SharedStorage(directory)
+            state.keep_in(storage)
+            members[state] = storage.close, 0
+        close, requests = members[state]
+        members[state] = close, requests + 1
+    return functools.partial(_leave, state, directory)
 
-    def leave() -> None:
-        directory.writers.discard(state)
-        storage.close()
 
-    return leave
+def _leave(state: State, directory: Directory) -> None:
+    with _joining:
+        close, requests = directory.members[state]
+        directory.members[state] = close, requests - 1
+        if requests == 1:
+            del directory.members[state]
+            directory.left.add(state)
+            state.keep_in(Memory())
+            close()
 
 
 class SharedStorage:
@@ -66,15 +81,13 @@ class SharedStorage:
             self._file.writer.remove(cells)
 
     def inherited(self) -> SharedStorage:
-        """Return a storage for a forked child, and let go of what is the parent's."""
-        if self._file is not None:
-            self._file.leave_to_parent()
+        """Return a storage for a forked child."""
         return SharedStorage(self._directory)
 
     def close(self) -> None:
         """Leave the file to whoever is scraped next, who folds it into the archive."""
         if self._file is not None:
-            self._file.unlock()
+            self._file.lock.let_go()
 
 
 class _File:
@@ -87,24 +100,30 @@ class _File:
     def __init__(self, directory: Directory) -> None:
         path = directory.path / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         with directory.locked():  # until it is locked itself, it looks as if its process were gone
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self.writer = segment.Writer(_mapped(path))
-
-    def unlock(self) -> None:
-        """Let go of the lock."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            let_go(lock)
-
-    def leave_to_parent(self) -> None:
-        """Let go of what a forked child has of it; the parent still has the lock."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)
+            self.lock = FileLock(path, exclusive=True)
+            try:
+                self.lock.take()
+                self.writer = _writer(path)
+            except BaseException:
+                path.unlink()
+                self.lock.let_go()
+                raise
 
 
-def _mapped(path: Path) -> mmap.mmap:
-    with path.open("r+b") as file:
-        file.truncate(segment.CAPACITY)
-        return mmap.mmap(file.fileno(), segment.CAPACITY)
+def _writer(path: Path) -> segment.Writer:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.ftruncate(file, segment.CAPACITY)
+        memory = mmap.mmap(file, segment.CAPACITY)
+    finally:
+        os.close(file)
+    return segment.Writer(memory, functools.partial(_reserve, path))
+
+
+def _reserve(path: Path, place: int, length: int) -> None:
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.posix_fallocate(file, place, length)
+        finally:
+            os.close(file)

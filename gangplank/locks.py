@@ -1,0 +1,45 @@
+"""A lock for what a process has one of."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from contextlib import suppress
+from types import TracebackType
+
+_all: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+class Lock:
+    """A re-entrant lock that is open in a forked child, though another thread held it at the moment of the fork.
+
+    That thread is not there to let go of it. What the lock protects must bear that: a change to it that the child finds
+    half done is one that it does not mind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        _all.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with suppress(RuntimeError):  # this thread has forked in between, and is the child
+            self._lock.release()
+
+    def renew(self) -> None:
+        """Be open."""
+        self._lock = threading.RLock()
+
+
+def _enter_child() -> None:
+    for lock in _all:
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_enter_child)
