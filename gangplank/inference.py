@@ -189,7 +189,7 @@ class Inference:
             seconds.add(duration)
             self._last.set(self.telemetry.clock.time())
             if span is not None:
-                span.fail(error)
+                span.fail(error, error_type)
         except Exception as trouble:  # noqa: BLE001 - the user's own exception is on its way, and nothing else
             self.telemetry.trouble.report("count a call that failed", trouble, detail=True)
         finally:
@@ -231,6 +231,11 @@ def _claim(inference: Inference, state: State, wanted: str, *, is_exact: bool) -
         _logger.warning("there is a model %r already: another one is exported as %r", wanted, name)
     weakref.finalize(inference, _give_up, weakref.ref(state), name, claim).atexit = False
     return name
+
+
+def is_in_use(state: State, model: str) -> bool:
+    """Whether there is an inference of that name that reports to ``state``."""
+    return model in _claims.get(state, ())
 
 
 def _give_up(state_ref: weakref.ref[State], name: str, claim: int) -> None:

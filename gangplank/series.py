@@ -175,10 +175,10 @@ def together(union: Union, values: list[tuple[float, float]]) -> float | None:
         union: How to unite them.
         values: Of each, the time at which it was set, and its value.
     """
-    if not values:
-        return None
     if union is Union.SUM:
         return sum(value for _, value in values)
+    if not values:
+        return None
     if union is Union.GREATEST:
         return max(value for _, value in values)
     return max(values)[1]
@@ -190,9 +190,9 @@ class Counter(Series):
     __slots__ = ()
 
     def add(self, amount: float) -> None:
-        """Add ``amount``, which must not be negative."""
-        if not amount >= 0:
-            raise ValueError(f"amount must be 0 or more, got {amount!r}")
+        """Add ``amount``, which must be finite and not negative."""
+        if not 0 <= amount < math.inf:
+            raise ValueError(f"amount must be finite and 0 or more, got {amount!r}")
         with self._owner.lock:
             self._own()[0] += amount
             self._owner.written(self.metric)

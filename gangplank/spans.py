@@ -27,9 +27,9 @@ class CallSpan:
         self._span = tracer.start_span(name, attributes=attributes)
         self._token = context.attach(trace.set_span_in_context(self._span))
 
-    def fail(self, error: BaseException) -> None:
-        """Record what the call raised."""
-        self._span.set_attribute("error.type", type(error).__qualname__)
+    def fail(self, error: BaseException, error_type: str) -> None:
+        """Record what the call raised, and as what type of error it is counted."""
+        self._span.set_attribute("error.type", error_type)
         self._span.record_exception(error)
         self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 

@@ -182,21 +182,23 @@ class State:
     def leave_to_parent(self) -> None:
         """Forget what was copied of the parent in a fork and is the parent's to tell.
 
-        That is what threads wrote to their lanes: other threads than the one that forked are not there any more. And
-        where processes are shown together, it is everything.
+        That is inference, of which threads that are not in the child were in the middle. And where processes are shown
+        together, it is everything.
         """
         self._storage = self._storage.inherited()
-        if self.is_shared:
-            self.start_over()
-        else:
-            self._leave_lanes()
+        for series in self._each():
+            if self.is_shared or series.metric.phase is Phase.PREDICT:
+                series.leave()
+        for lanes in self._lanes.values():
+            lanes.leave()
 
     def start_over(self) -> None:
         """Forget all numbers; the series stay."""
         with self.lock:
             for series in self._each():
                 series.leave()
-            self._leave_lanes()
+            for lanes in self._lanes.values():
+                lanes.leave()
 
     def allocate(self, *parts: Part) -> Cells:
         """Return cells to keep these parts in; the lock is held."""
@@ -219,12 +221,6 @@ class State:
         """Pass an observation to the listeners."""
         for listener in self.listeners:
             listener.observed(metric, labels, value, times)
-
-    def _leave_lanes(self) -> None:
-        for series in self._each():
-            series.shares = ()
-        for lanes in self._lanes.values():
-            lanes.leave()
 
     def _each(self) -> Iterable[Series]:
         return (series for family in self._families.values() for series in family.values())

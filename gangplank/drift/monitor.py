@@ -31,7 +31,7 @@ class Report(Protocol):
         """Called when there was no room for a batch, or no time."""
         ...
 
-    def failed(self, samples: int, error: Exception) -> None:
+    def failed(self, samples: int, error: BaseException) -> None:
         """Called with what the drift function raised."""
         ...
 
@@ -75,7 +75,10 @@ class Monitor:
 
     def run(self, x: Any, y: Any, samples: int) -> None:  # noqa: ANN401
         """Test a batch now."""
-        _test(self._function, self._report, _Batch(x, y, samples, 0))
+        try:
+            _test(self._function, self._report, _Batch(x, y, samples, 0))
+        except Exception as error:  # noqa: BLE001 - the function is the user's, and the prediction was made
+            self._report.failed(samples, error)
 
     def drain(self, timeout: float) -> None:
         """Wait until nothing waits to be tested; after ``timeout`` seconds drop what still does."""
@@ -95,6 +98,7 @@ class _Queue:
     def __init__(self, function: DriftFunction, report: Report) -> None:
         self._function = function
         self._report = report
+        self._pid = os.getpid()
         self._waiting: deque[_Batch] = deque()
         self._size = 0
         self._is_busy = self._is_over = False
@@ -108,8 +112,9 @@ class _Queue:
             if self._waiting and is_full:
                 return False
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="gangplank-drift", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="gangplank-drift", daemon=True)
+                thread.start()
+                self._thread = thread
             self._waiting.append(batch)
             self._size += batch.size
             self._changed.notify_all()
@@ -126,13 +131,18 @@ class _Queue:
 
     def end(self) -> None:
         """Let the thread end once nothing waits."""
+        if os.getpid() != self._pid:  # a forked child has no such thread, and maybe a lock that nobody will let go of
+            return
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            _test(self._function, self._report, batch)
+            try:
+                _test(self._function, self._report, batch)
+            except BaseException as error:  # noqa: BLE001 - also what would end the thread, unheard by anybody
+                self._report.failed(batch.samples, error)
 
     def _next(self) -> _Batch | None:
         with self._changed:
@@ -148,7 +158,4 @@ class _Queue:
 
 
 def _test(function: DriftFunction, report: Report, batch: _Batch) -> None:
-    try:
-        report.tested(batch.samples, function(batch.x, batch.y))
-    except Exception as error:  # noqa: BLE001 - the function is the user's, and the prediction was made
-        report.failed(batch.samples, error)
+    report.tested(batch.samples, function(batch.x, batch.y))

@@ -45,10 +45,12 @@ def test_public_names() -> None:
         "GangplankError",
         "MissingDependencyError",
         "PrometheusExporter",
+        "PrometheusModel",
         "PushgatewayExporter",
         "ServerStartError",
         "Telemetry",
         "TelemetryCallback",
+        "TelemetryModel",
         "TrainTestExporter",
     }
     assert set(gangplank.__all__) <= set(dir(gangplank))
