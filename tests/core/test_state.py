@@ -78,8 +78,8 @@ def test_a_counter_starts_at_zero_and_only_grows(state: State) -> None:
     steps.add(2)
     steps.add(0.5)
     assert read(state) == {STEPS.name: {(("model", "a"),): 2.5}}
-    for amount in (-1, math.nan):
-        with pytest.raises(ValueError, match="amount must be 0 or more"):
+    for amount in (-1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="amount must be finite and 0 or more"):
             steps.add(amount)
     assert read(state) == {STEPS.name: {(("model", "a"),): 2.5}}
 

@@ -73,9 +73,10 @@ class Directory:
             state.write_computed()
         held: dict[_Series, list[_Held]] = {}
         with self.locked():
-            self._bury()
+            self.bury()
+            folded, _ = self._archived()  # which could not be deleted, if they are still there
             for path in self._files():
-                for parts, cells in self._records(path):
+                for parts, cells in self._records(path) if path.name not in folded else ():
                     for part in parts:
                         held.setdefault((part.metric, part.labels), []).append((part, cells))
         families: dict[Metric, list[tuple[Labels, Value]]] = {}
@@ -87,12 +88,19 @@ class Directory:
     def _files(self) -> list[Path]:
         return sorted(self.path.glob(f"*{SUFFIX}"))
 
-    def _bury(self) -> None:
-        """Fold the files of processes that are gone into the archive, and delete them."""
+    def bury(self) -> None:
+        """Fold the files of processes that are gone into the archive, and delete them; the directory is locked."""
         archive = self.path / _ARCHIVE
         dead = [path for path in self._files() if path != archive and self._is_dead(path)]
-        if not dead:
-            return
+        if dead:
+            try:
+                self._fold(dead, archive)
+                for path in dead:
+                    path.unlink()
+            except OSError as error:  # a disk that is full, say; they count as well where they are
+                self._trouble.report(f"write {archive}", error)
+
+    def _fold(self, dead: list[Path], archive: Path) -> None:
         folded, held = self._archived()
         for path in dead:
             # It is there, and folded already, if whoever folded it was killed before it could delete it.
@@ -104,8 +112,6 @@ class Directory:
         fresh = archive.with_suffix(".new")
         fresh.write_bytes(segment.written(records, note=[path.name for path in dead]))
         fresh.replace(archive)
-        for path in dead:
-            path.unlink()
 
     def _archived(self) -> tuple[frozenset[str], dict[_Series, list[float]]]:
         """Return the names of the files that were folded last, and what is in the archive."""

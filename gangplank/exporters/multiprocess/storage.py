@@ -100,6 +100,7 @@ class _File:
     def __init__(self, directory: Directory) -> None:
         path = directory.path / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         with directory.locked():  # until it is locked itself, it looks as if its process were gone
+            directory.bury()  # where workers come and go and nobody scrapes
             self.lock = FileLock(path, exclusive=True)
             try:
                 self.lock.take()
