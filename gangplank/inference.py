@@ -75,6 +75,7 @@ class Inference:
         is_call: bool,
         sizes: Mapping[type, Callable[[Any], int | None]],
         is_trace: Callable[[Any], bool],
+        is_tracing: Callable[[], bool] = lambda: False,
     ) -> _F:
         """Return ``function`` with its calls measured; what it takes, returns and raises is not touched.
 
@@ -85,6 +86,8 @@ class Inference:
             sizes: For every type of output, what returns the number of samples in one: None if it has no batch axis,
                 and :data:`TRACED` if it is a compiler's stand-in for one. ``TypeError`` means None.
             is_trace: Tells whether there is such a stand-in among arguments.
+            is_tracing: Tells whether a compiler is tracing on this thread, with such a stand-in or without; asked when
+                a call has failed.
         """
         state, clock, tracing = self.telemetry.state, self.telemetry.clock.monotonic, self.telemetry.tracing
         durations, batch_sizes = self._durations(method, ""), self._sizes
@@ -99,7 +102,7 @@ class Inference:
         )
         begin_thread, report = self._begin_thread, self.telemetry.trouble.report
         open_span = functools.partial(self._open_span, method, is_trace)
-        failed = functools.partial(self._failed, method, is_trace, seconds)
+        failed = functools.partial(self._failed, method, lambda given: is_trace(given) or is_tracing(), seconds)
 
         def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901 - the function's; see above
             try:

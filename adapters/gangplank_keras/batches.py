@@ -7,12 +7,14 @@ stand for values that are yet to come: no one is served by such a call.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common.stateless_scope import in_stateless_scope
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from gangplank.inference import TRACED
 
@@ -24,16 +26,76 @@ class Sizes(dict[type, Size]):
     """For every type of output, what returns the number of samples in one. A type is looked into once."""
 
     def __missing__(self, kind: type) -> Size:
-        size = self[kind] = _size_of(kind)
+        size = self[kind] = self._size_of(kind)
         return size
 
+    def _size_of(self, kind: type) -> Size:
+        if _is_stand_in(kind):
+            return _traced
+        if issubclass(kind, Mapping):
+            return lambda outputs: self._first(outputs.values())
+        if issubclass(kind, (list, tuple)):
+            return self._of_sequence
+        if issubclass(kind, np.ndarray) or _is_tensor(kind):
+            return len  # raises TypeError for a scalar
+        return _shape_size
 
-SIZES = Sizes()
+    def _of_sequence(self, outputs: Sequence[Any]) -> int | None:
+        if outputs and all(isinstance(output, (Number, str, bytes)) for output in outputs):
+            return len(outputs)
+        return self._first(outputs)
+
+    def _first(self, outputs: Iterable[Any]) -> int | None:
+        for output in outputs:
+            try:
+                size = self[type(output)](output)
+            except TypeError:
+                size = None
+            if size is not None:
+                return size
+        return None
+
+
+class CallSizes(Sizes):
+    """As ``Sizes``, where a backend finds shapes, or traces, with tensors that look like real ones."""
+
+    def _size_of(self, kind: type) -> Size:
+        size = super()._size_of(kind)
+        return lambda output: TRACED if _is_pretending() else size(output)
+
+
+class StatelessSizes(Sizes):
+    """For what ``stateless_call`` returns: the outputs, and behind them variables."""
+
+    def _size_of(self, kind: type) -> Size:
+        if issubclass(kind, tuple):
+            return lambda returned: CALLS[type(returned[0])](returned[0])
+        return super()._size_of(kind)
+
+
+PREDICTIONS = Sizes()
+CALLS = CallSizes() if keras.backend.backend() in ("numpy", "torch", "openvino") else Sizes()
+STATELESS_CALLS = StatelessSizes()
 
 
 def is_trace(value: Any) -> bool:  # noqa: ANN401 - any nest of arguments
     """Whether a compiler's stand-in for a tensor is anywhere in ``value``, or TensorFlow is building a graph."""
     return _has_stand_in(value) or _builds_graph()
+
+
+def is_tracing() -> bool:
+    """Whether a compiler is tracing on this thread. On JAX it takes as long as a small call of a model."""
+    jax = sys.modules.get("jax")
+    if keras.backend.backend() == "jax" and jax is not None:
+        return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+    return _is_pretending() or _builds_graph()
+
+
+def _is_pretending() -> bool:
+    torch = sys.modules.get("torch")
+    if keras.backend.backend() == "openvino" and in_stateless_scope():
+        return True
+    return in_symbolic_scope() or (torch is not None and torch.jit.is_tracing())
 
 
 def _has_stand_in(value: Any) -> bool:  # noqa: ANN401
@@ -44,49 +106,17 @@ def _has_stand_in(value: Any) -> bool:  # noqa: ANN401
     return _is_stand_in(type(value))
 
 
-def _size_of(kind: type) -> Size:
-    if _is_stand_in(kind):
-        return _traced
-    if issubclass(kind, Mapping):
-        return _mapping_size
-    if issubclass(kind, (list, tuple)):
-        return _sequence_size
-    if issubclass(kind, np.ndarray) or _is_tensor(kind):
-        return len  # raises TypeError for a scalar
-    return _shape_size
-
-
 def _traced(_: Any) -> int:  # noqa: ANN401
     return TRACED
-
-
-def _mapping_size(outputs: Any) -> int | None:  # noqa: ANN401
-    return _first_size(outputs.values())
-
-
-def _sequence_size(outputs: Any) -> int | None:  # noqa: ANN401
-    if outputs and all(isinstance(output, Number) for output in outputs):
-        return len(outputs)
-    return _first_size(outputs)
-
-
-def _first_size(outputs: Iterable[Any]) -> int | None:
-    for output in outputs:
-        try:
-            size = SIZES[type(output)](output)
-        except TypeError:
-            size = None
-        if size is not None:
-            return size
-    return None
 
 
 def _shape_size(output: Any) -> int | None:  # noqa: ANN401
     if _builds_graph():
         return TRACED
     shape = getattr(output, "shape", None)
-    size = shape[0] if shape is not None and len(shape) else None
-    return None if size is None else int(size)
+    if shape is None or not len(shape):
+        return None
+    return TRACED if shape[0] is None else int(shape[0])
 
 
 def _is_tensor(kind: type) -> bool:

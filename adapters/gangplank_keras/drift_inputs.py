@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from types import GeneratorType
 from typing import Any
@@ -59,12 +60,43 @@ class Recording:
             yield batch
 
 
-def recorded(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Recording | None, tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of ``predict`` with a generator among them replaced by one that is recorded."""
-    x = args[0] if args else kwargs.get("x")
-    if not isinstance(x, GeneratorType):
-        return None, args, kwargs
-    recording = Recording(x)
-    if args:
-        return recording, (recording.generator, *args[1:]), kwargs
-    return recording, args, {**kwargs, "x": recording.generator}
+class Arguments:
+    """What a prediction was called with.
+
+    Args:
+        name: What it calls its inputs.
+        args: The positional arguments.
+        kwargs: Those by keyword.
+
+    Attributes:
+        args: The positional arguments to call it with instead: a generator among them is recorded.
+        kwargs: Those by keyword.
+    """
+
+    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+        self._inputs = args[0] if args else kwargs.get(name)
+        self._recording: Recording | None = None
+        if isinstance(self._inputs, GeneratorType):
+            self._recording = Recording(self._inputs)
+            if args:
+                self.args = (self._recording.generator, *args[1:])
+            else:
+                self.kwargs = {**kwargs, name: self._recording.generator}
+
+    def inputs(self) -> Any:  # noqa: ANN401
+        """Return the inputs as they were given."""
+        return self._inputs if self._recording is None else (self._recording.batches() or (None,))[0]
+
+    def kept(self) -> tuple[Any, int] | None:
+        """Return a copy of the inputs and the bytes that it takes, or None if that is too much to have been kept."""
+        return kept(self._inputs) if self._recording is None else self._recording.batches()
+
+
+def name_of_inputs(predict: Any) -> str:  # noqa: ANN401
+    """Return what a prediction calls its inputs: its first parameter."""
+    try:
+        return next(iter(inspect.signature(predict).parameters))
+    except (TypeError, ValueError, StopIteration):
+        return "x"

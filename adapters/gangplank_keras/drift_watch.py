@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 from gangplank.drift.monitor import DriftFunction, Monitor
 from gangplank.drift_series import DriftSeries
 from gangplank.inference import TRACED, Inference
-from gangplank_keras.batches import SIZES
-from gangplank_keras.drift_inputs import kept, recorded
+from gangplank_keras.batches import PREDICTIONS
+from gangplank_keras.drift_inputs import Arguments, kept, name_of_inputs
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -31,51 +31,41 @@ class DriftWatch:
         self._report = DriftSeries(inference.telemetry, inference.model)
         self._monitor = Monitor(function, self._report)
         self._contained = inference.telemetry.trouble.contained
-        # Weak, since a telemetry outlives models.
-        drain = weakref.WeakMethod(self._monitor.drain)
-        take_back = inference.telemetry.on_delivery(functools.partial(_call, drain))
-        weakref.finalize(self, take_back).atexit = False
+        # What waits when the model is gone is tested all the same, and waited for.
+        take_back = inference.telemetry.on_delivery(self._monitor.drain)
+        weakref.finalize(self, self._monitor.end, take_back).atexit = False
 
     def watched(self, predict: _F) -> _F:
         """Return ``predict`` with what it predicts given to the drift function."""
+        name = name_of_inputs(predict)
 
         @functools.wraps(predict)
         def watched(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            recording, args, kwargs = recorded(args, kwargs)
-            y = predict(*args, **kwargs)
+            arguments = Arguments(name, args, kwargs)
+            y = predict(*arguments.args, **arguments.kwargs)
             with self._contained("hand a batch to the drift function"):
-                x = args[0] if args else kwargs.get("x")
-                if recording is None:
-                    self._look(x, y, 0)
-                elif (drawn := recording.batches()) is not None:
-                    self._look(*((drawn[0], y, drawn[1])))
-                else:
-                    self._report.dropped(_samples(y))
+                self._look(arguments, y)
             return y
 
         return cast("_F", watched)
 
-    def _look(self, x: Any, y: Any, drawn: int) -> None:  # noqa: ANN401
+    def _look(self, arguments: Arguments, y: Any) -> None:  # noqa: ANN401
         samples = _samples(y)
         if samples == TRACED:
             return
         if self.inline:
-            self._monitor.run(x, y, samples)
+            self._monitor.run(arguments.inputs(), y, samples)
             return
-        # What was drawn from a generator is a copy already.
-        x, size = (x, drawn) if drawn else kept(x)
-        y, more = kept(y)
-        self._monitor.submit(x, y, samples, size + more)
+        x = arguments.kept()
+        if x is None:
+            self._report.dropped(samples)
+        else:
+            outputs, size = kept(y)
+            self._monitor.submit(x[0], outputs, samples, x[1] + size)
 
 
 def _samples(y: Any) -> int:  # noqa: ANN401
     try:
-        return SIZES[type(y)](y) or 0
+        return PREDICTIONS[type(y)](y) or 0
     except TypeError:
         return 0
-
-
-def _call(method: weakref.WeakMethod[Any], timeout: float) -> None:
-    drain = method()
-    if drain is not None:
-        drain(timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Callable
@@ -13,13 +14,18 @@ from gangplank import checks
 from gangplank.drift.monitor import DriftFunction
 from gangplank.inference import Inference
 from gangplank.telemetry import Telemetry
-from gangplank_keras import readings
-from gangplank_keras.batches import SIZES, is_trace
+from gangplank_keras import batches, readings
 from gangplank_keras.callback import default_telemetry
 from gangplank_keras.drift_watch import DriftWatch
 
 _PREDICTIONS = ("predict", "predict_on_batch")
 """What counts as a prediction. All else is a call."""
+_METHODS = (*_PREDICTIONS, "call", "stateless_call")
+_SIZES = {
+    "predict": batches.PREDICTIONS,
+    "predict_on_batch": batches.PREDICTIONS,
+    "stateless_call": batches.STATELESS_CALLS,
+}
 
 
 class _Measured:
@@ -32,7 +38,7 @@ class _Measured:
         if proxy is None:
             return self
         measured = proxy._self_method(self._name)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        setattr(proxy, self._name, measured)  # where it is found before this is
+        wrapt.ObjectProxy.__setattr__(proxy, self._name, measured)  # where it is found before this is
         return measured
 
 
@@ -96,8 +102,6 @@ class TelemetryModel(wrapt.ObjectProxy[Any]):
     if TYPE_CHECKING:
         # The model's attributes, of which a type checker cannot know.
         def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401
-        def __setattr__(self, name: str, value: Any) -> None: ...  # noqa: ANN401
-        def __delattr__(self, name: str) -> None: ...
 
     predict = _Measured()
     predict_on_batch = _Measured()
@@ -107,6 +111,22 @@ class TelemetryModel(wrapt.ObjectProxy[Any]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Call the model."""
         return self._self_call(*args, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 - the model's
+        """Set an attribute of the model. What replaces a method is measured in its place."""
+        if name in _METHODS:
+            self._self_forget(name)
+            setattr(self.__wrapped__, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute of the model."""
+        if name in _METHODS:
+            self._self_forget(name)
+            delattr(self.__wrapped__, name)
+        else:
+            super().__delattr__(name)
 
     @property
     def model(self) -> Any:  # noqa: ANN401
@@ -151,6 +171,10 @@ class TelemetryModel(wrapt.ObjectProxy[Any]):
         self._self_call = self._self_measured("__call__", self.__wrapped__)
         getattr(self, "predict", None)
 
+    def _self_forget(self, name: str) -> None:
+        with contextlib.suppress(AttributeError):  # it was not used yet
+            wrapt.ObjectProxy.__delattr__(self, name)
+
     def _self_method(self, name: str) -> Callable[..., Any]:
         method = getattr(self.__wrapped__, name)  # says, in the model's own words, that it has none
         measured = functools.update_wrapper(self._self_measured(name, method), method)
@@ -159,8 +183,14 @@ class TelemetryModel(wrapt.ObjectProxy[Any]):
         return measured
 
     def _self_measured(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        is_call = name not in _PREDICTIONS
-        return self._self_inference.measured(method, name, is_call=is_call, sizes=SIZES, is_trace=is_trace)
+        return self._self_inference.measured(
+            method,
+            name,
+            is_call=name not in _PREDICTIONS,
+            sizes=_SIZES.get(name, batches.CALLS),
+            is_trace=batches.is_trace,
+            is_tracing=batches.is_tracing,
+        )
 
 
 def _made_again(kind: type[TelemetryModel], model: Any, settings: dict[str, Any]) -> TelemetryModel:  # noqa: ANN401

@@ -51,8 +51,11 @@ class PrometheusModel(TelemetryModel):
         multiprocess_dir: str | PathLike[str] | None = None,
     ) -> None:
         check_arguments(model, name, get_drift_metrics_func, drift_inline)
+        if not isinstance(registry, CollectorRegistry):
+            raise TypeError(f"registry must be a prometheus_client.CollectorRegistry, not {registry!r}")
         if port is not None:
             checks.port("port", port)
+        checks.text("host", host)
         telemetry = _served(registry, port, host, multiprocess_dir)
         super().__init__(
             model,

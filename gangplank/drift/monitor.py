@@ -70,7 +70,11 @@ class Monitor:
         """
         if os.getpid() != self._pid:
             self._begin()
-        if not self._queue.put(_Batch(x, y, samples, size)):
+        try:
+            is_taken = self._queue.put(_Batch(x, y, samples, size))
+        except RuntimeError:  # no thread can be started: the machine has no more of them, or the interpreter is ending
+            is_taken = False
+        if not is_taken:
             self._report.dropped(samples)
 
     def run(self, x: Any, y: Any, samples: int) -> None:  # noqa: ANN401
@@ -85,6 +89,10 @@ class Monitor:
         if os.getpid() == self._pid:
             for batch in self._queue.drain(timeout):
                 self._report.dropped(batch.samples)
+
+    def end(self, then: Callable[[], object]) -> None:
+        """Take no more batches. Those that wait are tested; ``then`` is called when they are."""
+        self._queue.end(then)
 
     def _begin(self) -> None:
         self._pid = os.getpid()
@@ -102,6 +110,7 @@ class _Queue:
         self._waiting: deque[_Batch] = deque()
         self._size = 0
         self._is_busy = self._is_over = False
+        self._then: Callable[[], object] = _nothing
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -129,13 +138,17 @@ class _Queue:
             self._size = 0
         return left
 
-    def end(self) -> None:
-        """Let the thread end once nothing waits."""
+    def end(self, then: Callable[[], object] | None = None) -> None:
+        """Let the thread end once nothing waits, and call ``then``."""
         if os.getpid() != self._pid:  # a forked child has no such thread, and maybe a lock that nobody will let go of
             return
         with self._changed:
             self._is_over = True
+            if then is not None:
+                self._then = then
             self._changed.notify_all()
+        if then is not None and self._thread is None:
+            then()
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
@@ -143,6 +156,7 @@ class _Queue:
                 _test(self._function, self._report, batch)
             except BaseException as error:  # noqa: BLE001 - also what would end the thread, unheard by anybody
                 self._report.failed(batch.samples, error)
+        self._then()
 
     def _next(self) -> _Batch | None:
         with self._changed:
@@ -155,6 +169,10 @@ class _Queue:
             batch = self._waiting.popleft()
             self._size -= batch.size
             return batch
+
+
+def _nothing() -> None:
+    pass
 
 
 def _test(function: DriftFunction, report: Report, batch: _Batch) -> None:
