@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from gangplank.catalogue import EVALUATION, EXPORT, TRAINING
+from gangplank.catalogue import EVALUATION, EXPORT, INFERENCE, TRAINING
 from gangplank.metrics import Kind, Metric
 from gangplank.naming import RESERVED_SUFFIX
 
@@ -32,9 +32,14 @@ Every number in Keras's epoch logs becomes a gauge ★: `gangplank_train_<metric
 - A value that is NaN or infinite takes its series away, at every exit, and is counted in `..._nonfinite_total`.
 """
 
+_ABOUT_INFERENCE = """From a measured model. A *prediction* is `predict` or `predict_on_batch`; a *call* is `model(x)`
+and its kin. What a compiler traces serves nobody, and is not counted. Drift is what a drift function found, if the
+model was given one."""
+
 _SECTIONS = (
     ("Training", TRAINING, "From `fit`, validation included."),
     ("Evaluation", EVALUATION, "From `evaluate`, when it is given the callback; validation inside `fit` is none."),
+    ("Inference", INFERENCE, _ABOUT_INFERENCE),
     ("Export", EXPORT, "How exporting itself is doing, for the whole process."),
 )
 

@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,6 +119,12 @@ class Prometheus:
         answer: Any = json.loads(get(f"{self.url}/api/v1/query?{urlencode({'query': expression})}"))
         return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
 
+    def exemplars(self, expression: str) -> list[tuple[dict[str, str], dict[str, str]]]:
+        """Return the labels of each exemplar of the last minute that a query gives, and those of its series."""
+        window = {"query": expression, "start": time.time() - 60, "end": time.time() + 60}
+        answer: Any = json.loads(get(f"{self.url}/api/v1/query_exemplars?{urlencode(window)}"))
+        return [(one["labels"], series["seriesLabels"]) for series in answer["data"] for one in series["exemplars"]]
+
     def wait_for(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """Wait until a query gives something."""
         return wait_for(lambda: self.query(expression))
@@ -134,8 +140,14 @@ scrape_configs:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes ``target``, labels as they are."""
+def prometheus(folder: Path, target: str, arguments: Iterable[str] = ()) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes ``target``, labels as they are.
+
+    Args:
+        folder: Where it keeps what it stores.
+        target: ``host:port``.
+        arguments: More of its command line.
+    """
     program = needs.program("prometheus", "prometheus")
     server = Prometheus(free_port())
     (folder / "prometheus.yml").write_text(_CONFIG.format(target=target))
@@ -144,6 +156,7 @@ def prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
         f"--web.listen-address={server.address}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--config.file={folder / 'prometheus.yml'}",
+        *arguments,
     ]
     with serving(command, server.url, folder):
         yield server

@@ -57,11 +57,21 @@ class Sizes(dict[type, Size]):
 
 
 class CallSizes(Sizes):
-    """As ``Sizes``, where a backend finds shapes, or traces, with tensors that look like real ones."""
+    """As ``Sizes``, where a backend finds shapes, or traces, with tensors that look like real ones.
+
+    Args:
+        is_pretending: Whether it is doing so, on this thread.
+    """
+
+    def __init__(self, is_pretending: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_pretending = is_pretending
 
     def _size_of(self, kind: type) -> Size:
-        size = super()._size_of(kind)
-        return lambda output: TRACED if _is_pretending() else size(output)
+        size, is_pretending = super()._size_of(kind), self._is_pretending
+        if issubclass(kind, (Mapping, list, tuple)):
+            return size  # made up of such as are asked below
+        return lambda output: TRACED if is_pretending() else size(output)
 
 
 class StatelessSizes(Sizes):
@@ -71,11 +81,6 @@ class StatelessSizes(Sizes):
         if issubclass(kind, tuple):
             return lambda returned: CALLS[type(returned[0])](returned[0])
         return super()._size_of(kind)
-
-
-PREDICTIONS = Sizes()
-CALLS = CallSizes() if keras.backend.backend() in ("numpy", "torch", "openvino") else Sizes()
-STATELESS_CALLS = StatelessSizes()
 
 
 def is_trace(value: Any) -> bool:  # noqa: ANN401 - any nest of arguments
@@ -88,14 +93,15 @@ def is_tracing() -> bool:
     jax = sys.modules.get("jax")
     if keras.backend.backend() == "jax" and jax is not None:
         return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
-    return _is_pretending() or _builds_graph()
+    return _PRETENDS.get(keras.backend.backend(), in_symbolic_scope)() or _builds_graph()
 
 
-def _is_pretending() -> bool:
-    torch = sys.modules.get("torch")
-    if keras.backend.backend() == "openvino" and in_stateless_scope():
-        return True
-    return in_symbolic_scope() or (torch is not None and torch.jit.is_tracing())
+def _torch_pretends() -> bool:
+    return bool(in_symbolic_scope() or sys.modules["torch"].jit.is_tracing())
+
+
+def _openvino_pretends() -> bool:
+    return bool(in_symbolic_scope() or in_stateless_scope())
 
 
 def _has_stand_in(value: Any) -> bool:  # noqa: ANN401
@@ -146,3 +152,13 @@ def _is_stand_in(kind: type) -> bool:
 def _builds_graph() -> bool:
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and not tensorflow.executing_eagerly()
+
+
+_PRETENDS: dict[str, Callable[[], bool]] = {
+    "numpy": in_symbolic_scope,
+    "openvino": _openvino_pretends,
+    "torch": _torch_pretends,
+}
+PREDICTIONS = Sizes()
+CALLS = CallSizes(_PRETENDS[keras.backend.backend()]) if keras.backend.backend() in _PRETENDS else Sizes()
+STATELESS_CALLS = StatelessSizes()

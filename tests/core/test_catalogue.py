@@ -6,8 +6,17 @@ import re
 
 import pytest
 
-from gangplank.catalogue import CATALOGUE, STEP_DURATION_BOUNDS, find, metric, model_metric, reserved_suffixes
-from gangplank.metrics import Kind, Metric, Outcome, Phase
+from gangplank.catalogue import (
+    BATCH_SIZE_BOUNDS,
+    CALL_DURATION_BOUNDS,
+    CATALOGUE,
+    STEP_DURATION_BOUNDS,
+    find,
+    metric,
+    model_metric,
+    reserved_suffixes,
+)
+from gangplank.metrics import Kind, Metric, Outcome, Phase, Union
 from gangplank.naming import canonical
 
 PROMISED = {
@@ -33,6 +42,19 @@ PROMISED = {
     "gangplank_test_last_success_timestamp_seconds": ("gauge", ("model",)),
     "gangplank_test_last_completion_timestamp_seconds": ("gauge", ("model",)),
     "gangplank_test_nonfinite_total": ("counter", ("model", "metric")),
+    "gangplank_predict_total": ("counter", ("model",)),
+    "gangplank_predict_time_seconds_total": ("counter", ("model",)),
+    "gangplank_predict_call_total": ("counter", ("model",)),
+    "gangplank_predict_call_time_seconds_total": ("counter", ("model",)),
+    "gangplank_predict_duration_seconds": ("histogram", ("model", "method", "error_type")),
+    "gangplank_predict_errors_total": ("counter", ("model", "method", "error_type")),
+    "gangplank_predict_in_flight": ("gauge", ("model",)),
+    "gangplank_predict_batch_size": ("histogram", ("model",)),
+    "gangplank_predict_last_timestamp_seconds": ("gauge", ("model",)),
+    "gangplank_predict_drift_detected_total": ("counter", ("model",)),
+    "gangplank_predict_drift_p_value": ("gauge", ("model",)),
+    "gangplank_predict_drift_test_statistic": ("gauge", ("model",)),
+    "gangplank_predict_drift_samples_total": ("counter", ("model", "result")),
     "gangplank_export_pushes_total": ("counter", ("result",)),
     "gangplank_export_time_seconds_total": ("counter", ()),
     "gangplank_export_last_success_timestamp_seconds": ("gauge", ()),
@@ -47,6 +69,13 @@ FROZEN = {
     "gangplank_test_elapsed_time_seconds",
     "gangplank_test_model_parameters_count",
     "gangplank_test_model_weights",
+    "gangplank_predict_total",
+    "gangplank_predict_time_seconds_total",
+    "gangplank_predict_call_total",
+    "gangplank_predict_call_time_seconds_total",
+    "gangplank_predict_drift_detected_total",
+    "gangplank_predict_drift_p_value",
+    "gangplank_predict_drift_test_statistic",
 }
 
 CATALOGUED = [pytest.param(row, id=row.name) for row in CATALOGUE]
@@ -60,8 +89,7 @@ def test_what_was_promised_is_there_with_its_type_and_labels() -> None:
 
 def test_the_predecessors_names_are_frozen() -> None:
     """Exactly the names that gangplank 0.5.0 had are marked as its own."""
-    marked = {row.prometheus_name for row in CATALOGUE if row.predecessor and row.phase in {Phase.TRAIN, Phase.TEST}}
-    assert marked == FROZEN
+    assert {row.prometheus_name for row in CATALOGUE if row.predecessor} == FROZEN
 
 
 def test_names_are_unique_at_every_exit() -> None:
@@ -84,7 +112,7 @@ def test_no_name_is_a_series_of_a_histogram() -> None:
 @pytest.mark.parametrize("row", CATALOGUED)
 def test_names_are_legal_and_say_what_prometheus_expects(row: Metric) -> None:
     """Instrument names carry neither unit nor _total; Prometheus names carry both."""
-    assert re.fullmatch(r"gangplank_(train|test|predict|export)_[a-z][a-z0-9_]*", row.name)
+    assert re.fullmatch(r"gangplank_(predict|(train|test|predict|export)_[a-z][a-z0-9_]*)", row.name)
     assert not row.name.endswith(("_total", "_seconds"))
     assert row.prometheus_name.endswith("_total") == (row.kind is Kind.COUNTER)
     assert ("_seconds" in row.prometheus_name) == (row.unit == "s")
@@ -106,6 +134,12 @@ def test_only_histograms_have_bounds(row: Metric) -> None:
     assert list(row.bounds) == sorted(set(row.bounds))
 
 
+def test_calls_are_told_apart_from_under_a_millisecond_to_a_minute() -> None:
+    """And sizes of batches from one sample to what a whole data set has."""
+    assert (CALL_DURATION_BOUNDS[0], CALL_DURATION_BOUNDS[-1]) == (0.0005, 60)
+    assert (BATCH_SIZE_BOUNDS[0], BATCH_SIZE_BOUNDS[-1]) == (1, 65536)
+
+
 def test_step_durations_are_told_apart_from_a_millisecond_to_minutes() -> None:
     """Bounds for milliseconds, which OpenTelemetry has by default, would put every step into one bucket."""
     assert STEP_DURATION_BOUNDS[0] <= 0.001
@@ -113,12 +147,33 @@ def test_step_durations_are_told_apart_from_a_millisecond_to_minutes() -> None:
 
 
 def test_what_outlives_a_run_is_what_batch_alerts_read() -> None:
-    """Only the two timestamps of each phase stay at a gateway when a newer run begins."""
-    assert {row.prometheus_name for row in CATALOGUE if row.durable} == {
-        f"gangplank_{phase}_last_{what}_timestamp_seconds"
-        for phase in ("train", "test")
-        for what in ("success", "completion")
+    """Only the timestamps of what last ended stay at a gateway when a newer run begins; of several, the latest."""
+    lasting = {row for row in CATALOGUE if row.durable}
+    assert {row.prometheus_name for row in lasting} == {
+        *(f"gangplank_{phase}_last_success_timestamp_seconds" for phase in ("train", "test")),
+        *(f"gangplank_{phase}_last_completion_timestamp_seconds" for phase in ("train", "test")),
+        "gangplank_predict_last_timestamp_seconds",
     }
+    assert lasting == {row for row in CATALOGUE if row.union is Union.GREATEST}
+
+
+def test_calls_that_run_now_are_added_up() -> None:
+    """Of two workers with three calls each, six are in flight; of every other gauge one value stands."""
+    assert {row.prometheus_name for row in CATALOGUE if row.union is Union.SUM} == {"gangplank_predict_in_flight"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("gangplank_predict_errors_total", "gangplank_predict_duration_seconds"),
+        ("gangplank_predict_time_seconds_total", "gangplank_predict_total"),
+        ("gangplank_predict_call_time_seconds_total", "gangplank_predict_call_total"),
+        ("gangplank_predict_drift_detected_total", "gangplank_predict_total"),
+    ],
+)
+def test_what_is_divided_by_one_another_has_the_same_labels(one: str, other: str) -> None:
+    """So that an error rate or a mean time is one division, without on() or ignoring()."""
+    assert PROMISED[one][1] == PROMISED[other][1]
 
 
 def test_outcomes_are_the_four_that_alerts_know() -> None:

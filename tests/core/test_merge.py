@@ -8,7 +8,7 @@ import pytest
 
 from gangplank.catalogue import metric, model_metric
 from gangplank.cells import Labels
-from gangplank.distribution import Distribution
+from gangplank.distribution import Distribution, Exemplar
 from gangplank.merging import merge
 from gangplank.metrics import Metric, Phase
 from gangplank.state import State
@@ -17,6 +17,7 @@ LOSS = model_metric(Phase.TRAIN, "loss")
 STEPS = metric(Phase.TRAIN, "steps")
 DURATION = metric(Phase.TRAIN, "step_duration")
 WEIGHTS = metric(Phase.TRAIN, "model_weights")
+IN_FLIGHT = metric(Phase.PREDICT, "in_flight")
 A: Labels = (("model", "a"),)
 B: Labels = (("model", "b"),)
 
@@ -99,11 +100,43 @@ def test_of_a_run_the_newest_has_the_say_whatever_the_order(states: tuple[State,
     assert merged(*states) == {LOSS: {A: 0.7, B: 0.2}}
 
 
-def test_of_what_is_durable_the_later_time_stands(states: tuple[State, State]) -> None:
+@pytest.mark.parametrize(
+    "row",
+    [metric(Phase.TRAIN, "last_success_timestamp"), metric(Phase.PREDICT, "last_timestamp")],
+    ids=lambda row: row.name,
+)
+def test_of_times_the_latest_stands(states: tuple[State, State], row: Metric) -> None:
     """The last success is the last, in whichever state it is; a run that had none does not take it away."""
-    success = metric(Phase.TRAIN, "last_success_timestamp")
-    states[0].gauge(success, model="a").set(200.0)
-    states[1].gauge(success, model="a").set(100.0)
+    states[0].gauge(row, model="a").set(200.0)
+    states[1].gauge(row, model="a").set(100.0)
     states[1].begin_run(Phase.TRAIN, "a")
-    states[1].gauge(success, model="b")
-    assert merged(*states) == {success: {A: 200.0}}
+    states[1].gauge(row, model="b")
+    assert merged(*states) == merged(*reversed(states)) == {row: {A: 200.0}}
+
+
+def test_what_is_under_way_is_added(states: tuple[State, State]) -> None:
+    """Calls that run now, of two telemetries, are all running now; a state that has none takes none away."""
+    states[0].gauge(IN_FLIGHT, model="a").set(2)
+    states[1].gauge(IN_FLIGHT, model="a").set(3)
+    states[0].gauge(IN_FLIGHT, model="b").set(4)
+    states[1].gauge(IN_FLIGHT, model="b").set(0)
+    assert merged(*states) == merged(*reversed(states)) == {IN_FLIGHT: {A: 5, B: 4}}
+
+
+def test_predictions_outlast_the_runs_of_their_model(states: tuple[State, State]) -> None:
+    """That a model is trained anew elsewhere says nothing about what it predicts."""
+    drift = metric(Phase.PREDICT, "drift_p_value")
+    states[0].gauge(drift, model="a").set(0.5)
+    states[1].begin_run(Phase.TRAIN, "a")
+    assert merged(*states) == {drift: {A: 0.5}}
+
+
+def test_of_examples_the_later_one_of_each_bucket_stands(states: tuple[State, State]) -> None:
+    """And those of buckets that only one state has are kept."""
+    for state, name, seconds in ((states[0], "early", 0.5), (states[0], "early", 0.02), (states[1], "late", 0.4)):
+        state.histogram(DURATION, model="a").observe(seconds)
+        state.histogram(DURATION, model="a").exemplify(Exemplar(name, "span", seconds, 1.0))
+    value = merged(*states)[DURATION][A]
+    assert isinstance(value, Distribution)
+    shown = {DURATION.bounds[index]: exemplar.trace_id for index, exemplar in value.exemplars}
+    assert shown == {0.025: "early", 0.5: "late"}

@@ -106,7 +106,7 @@ def test_a_scrape_shows_what_is_true_now(telemetry: Telemetry) -> None:
     assert "gangplank_train_loss" not in get(server.url)[1]
 
 
-@pytest.mark.parametrize("close", [Scrape.close, lambda server: server.close(1.0)])
+@pytest.mark.parametrize("close", [lambda server: server.close(), lambda server: server.close(1.0)])
 def test_closing_frees_the_port(telemetry: Telemetry, close: Callable[[Scrape], None]) -> None:
     """The next server can have it at once, and the thread is gone."""
     before = set(threading.enumerate())

@@ -276,7 +276,7 @@ def test_with_exits_of_its_own_it_joins_no_provider_unasked(
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
         from gangplank import Telemetry
         from gangplank.catalogue import model_metric
-from gangplank.metrics import Phase
+        from gangplank.metrics import Phase
         from gangplank.testing import InMemoryExporter
 
         reader = InMemoryMetricReader()
