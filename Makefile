@@ -8,7 +8,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --quiet --cov --cov-report=
 # Two workers on two cores; TensorFlow, JAX and PyTorch are large, so more would not be faster.
 PARALLEL := -n 2 --dist loadfile
-BACKENDS := tensorflow jax torch
+# Keras trains on the first three, and predicts on all of them.
+TRAINING := tensorflow jax torch
+BACKENDS := $(TRAINING) openvino numpy
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
@@ -16,12 +18,12 @@ export TF_ENABLE_ONEDNN_OPTS ?= 0
 .PHONY: help demo test test-core test-servers coverage check docs dist clean $(BACKENDS:%=test-%)
 
 help:  ## Show this help.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 demo: $(VENV)/.demo  ## Train, evaluate and see the metrics: one command from nothing.
 	$(BIN)/python examples/demo/demo.py
 
-test: $(VENV)/.test servers  ## Run all tests, each Keras backend in its own process.
+test: $(VENV)/.test servers  ## Run all tests, each Keras backend in its own process (one of them: make test-jax).
 	rm -f .coverage .coverage.*
 	$(MAKE) --no-print-directory test-core $(BACKENDS:%=test-%) test-servers
 	$(MAKE) --no-print-directory coverage
@@ -30,7 +32,7 @@ test-core:  ## Run the tests that need no Keras.
 	COVERAGE_FILE=.coverage.core $(PYTEST) $(PARALLEL) tests/core tests/repo
 
 $(BACKENDS:%=test-%): test-%:
-	COVERAGE_FILE=.coverage.$* KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) tests/with_keras
+	COVERAGE_FILE=.coverage.$* KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) $(if $(filter $*,$(TRAINING)),tests/with_keras) tests/inference
 
 test-servers:  ## Run the tests against real Prometheus servers, all backends.
 	COVERAGE_FILE=.coverage.servers $(PYTEST) $(PARALLEL) tests/servers tests/examples

@@ -74,7 +74,7 @@ def telemetry_in(directory: str, port: int | None, **settings: Any) -> Telemetry
 
 
 def _obey(port: int, names: dict[str, Any]) -> None:
-    """Do what comes over a connection to that port; a forked child comes back from here with a connection of its own."""
+    """Do what comes over a connection to that port; a forked child has a connection of its own."""
     is_child = True
     while is_child:
         link = socket.create_connection(("127.0.0.1", port))

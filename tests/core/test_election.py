@@ -246,14 +246,14 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, workers: Pa
 
 def test_wrong_settings_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At construction: port 0, since each process would take another, and what is no directory to write to."""
-    with pytest.raises(ConfigurationError, match="^port must not be 0 with multiprocess_dir"):
+    with pytest.raises(ConfigurationError, match=r"^port must not be 0 with multiprocess_dir"):
         PrometheusExporter(port=0, multiprocess_dir=tmp_path)
     file = tmp_path / "file"
     file.touch()
     for path in (file, file / "below", "/proc/self/below"):
         with pytest.raises(ConfigurationError, match=rf"^multiprocess_dir .* got '{path}'"):
             PrometheusExporter(multiprocess_dir=path)
-    with pytest.raises(TypeError, match="^multiprocess_dir .* must be a path, not 3"):
+    with pytest.raises(TypeError, match=r"^multiprocess_dir .* must be a path, not 3"):
         PrometheusExporter(multiprocess_dir=3)  # type: ignore[arg-type]
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(file))
     with pytest.raises(ConfigurationError, match="PROMETHEUS_MULTIPROC_DIR"):

@@ -116,16 +116,12 @@ def test_the_room_of_a_removed_record_is_used_again(memory: mmap.mmap, writer: s
 
 def test_a_full_file_says_so_and_stays_as_it_is(memory: mmap.mmap, writer: segment.Writer) -> None:
     """Nothing of a record that does not fit is left in it."""
-    large = part(WEIGHTS, bounds=range(100_000))
-    kept = 0
+    large = part(WEIGHTS, bounds=range(700_000))
+    writer.add([large])[0] = 1
     with pytest.raises(MemoryError, match="full"):
-        while True:
-            writer.add([large])[0] = 1
-            kept += 1
-    assert kept > 3
-    assert [cells[0] for _, cells in content(memory)] == [1.0] * kept
+        writer.add([large])
     writer.add([part(SAMPLES)])[0] = 3  # there still is room for a small one
-    assert content(memory)[-1] == ((part(SAMPLES),), [3.0])
+    assert [cells[0] for _, cells in content(memory)] == [1.0, 3.0]
 
 
 GOOD = segment.written([([part(DURATION)], [1.0] * part(DURATION).width), ([part(SAMPLES)], [2.0])], note=["1-a"])
@@ -156,7 +152,7 @@ GOOD = segment.written([([part(DURATION)], [1.0] * part(DURATION).width), ([part
 )
 def test_what_is_no_such_file_is_refused(damaged: bytes) -> None:
     """A file that is cut off, damaged, of another version or of somebody else."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         list(segment.read(damaged))
 
 

@@ -244,6 +244,19 @@ def test_two_exporters_in_one_directory_count_once(tmp_path: Path) -> None:
         assert totals() == [4, 4]
 
 
+@pytest.mark.parametrize("is_shared_first", [True, False])
+def test_shown_by_itself_and_with_others_it_counts_once(tmp_path: Path, is_shared_first: bool) -> None:
+    """As where a second model of a program is given a directory, and the first was not."""
+    registry = CollectorRegistry()
+    exporters = [
+        PrometheusExporter(None, registry=registry, multiprocess_dir=tmp_path / "workers"),
+        PrometheusExporter(None, registry=registry),
+    ]
+    with Telemetry(exporters=exporters if is_shared_first else exporters[::-1]) as telemetry:
+        predicting(telemetry)([1, 2])
+        assert registry.get_sample_value("gangplank_predict_total", {"model": "net"}) == 2
+
+
 def test_closed_and_attached_again_it_counts_on(tmp_path: Path) -> None:
     """What it did before is not counted again."""
     registry = CollectorRegistry()

@@ -11,10 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from inference_suite import SAMPLES, Seen, dense, samples
+from inference_suite import BACKEND, SAMPLES, Seen, dense, samples
 
 from gangplank import Drift, Telemetry, TelemetryModel
 from gangplank.testing import InMemoryExporter
+
+# Keras's NumPy backend finds shapes by computing with whatever lies in memory.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 
 
 def drift(_x: Any, _y: Any) -> Drift:
@@ -189,3 +192,12 @@ def test_building_a_model_that_calls_a_proxy(telemetry: Telemetry, seen: Seen) -
     assert outer(keras.Input((3,))).shape == (None, 1)
     assert outer.compute_output_spec(keras.KerasTensor((None, 3))).shape == (None, 1)
     assert seen.nothing
+
+
+def test_predicting_with_a_model_that_calls_a_proxy(telemetry: Telemetry, seen: Seen) -> None:
+    """Where Keras compiles ``predict``, the calls inside are traced; where it does not, each batch is a call."""
+    outer = Around(TelemetryModel(dense(), telemetry))
+    assert len(outer.predict(samples(), batch_size=4, verbose=0)) == SAMPLES
+    expected = {"__call__": 2} if BACKEND in ("torch", "numpy") else {}
+    assert seen.calls == expected
+    assert seen.called == (SAMPLES if expected else 0)
