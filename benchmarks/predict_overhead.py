@@ -29,6 +29,7 @@ from train_overhead import environment, shown
 THREADS = 8
 MORE = 10
 """By how much the calls of threads are more, so that they take turns often enough, and those of a real model fewer."""
+AFTER = "`model(x)` of a model that does nothing, right after a call of the small Keras model"
 FEW = 10
 """Calls of a real model, one after another, before it is the next variant's turn."""
 WORKLOADS = ("calls", "threads", "model", "memory", "parts")
@@ -86,6 +87,7 @@ class Workload(NamedTuple):
         x: What to call them with.
         times: How many calls to make of each.
         columns: The columns of its table.
+        before: Called before each call where all variants are called in turn.
     """
 
     option: str
@@ -96,6 +98,7 @@ class Workload(NamedTuple):
     x: Any
     times: int
     columns: tuple[Column, ...]
+    before: Callable[[], object] = lambda: None
 
     def round(self) -> dict[str, float]:
         """Return the seconds that one call of each variant takes, all else that they began being done."""
@@ -141,6 +144,7 @@ class Workload(NamedTuple):
             for name in random.sample(list(self.compared), len(self.compared)):
                 model = self.compared[name]
                 for _ in repeat(None, FEW):
+                    self.before()
                     began = perf_counter()
                     y = model(self.x)
                     measured[name].append(perf_counter() - began)
@@ -160,15 +164,19 @@ def workloads(options: argparse.Namespace, stack: ExitStack) -> list[Workload]:
     older, many = predecessor(options.predecessor), options.calls
     most, few = many * MORE, many // MORE
     noops = variants(stack, older, Noop())
-    real = variants(stack, older, dense()) if "model" in options.only else {}
+    net = dense()
+    real = variants(stack, older, net)
     x, tensor = batch(), keras.ops.convert_to_tensor(batch())
     one, several = "`{}` of a model that does nothing", f"`{{}}` of a model that does nothing, on {THREADS} threads"
     found = [
-        Workload("calls", one.format("model(x)"), Workload.alone, calls, noops, x, many, ADDED_NS),
+        Workload("calls", one.format("model(x)"), Workload.alone, calls, noops, tensor, many, ADDED_NS),
         Workload("calls", one.format("predict"), Workload.alone, predictions, noops, x, many, ADDED_NS),
-        Workload("threads", several.format("model(x)"), Workload.on_threads, calls, noops, x, most, WALL),
+        Workload("threads", several.format("model(x)"), Workload.on_threads, calls, noops, tensor, most, WALL),
         Workload("threads", several.format("predict"), Workload.on_threads, predictions, noops, x, most, WALL),
         Workload("model", "`model(x)` of a small Keras model", None, calls, real, tensor, few, SHARE),
+        Workload(
+            "model", AFTER, None, calls, noops, tensor, few, ADDED_NS, lambda: keras.ops.convert_to_numpy(net(tensor))
+        ),
     ]
     return [each for each in found if each.option in options.only]
 
@@ -197,13 +205,12 @@ def table(workload: Workload, samples: Samples) -> str:
     return "\n".join([*lines, ""])
 
 
-def share_table(noop: Samples, real: Samples) -> str:
-    """Return what is added to a call of nothing as a share of a real call, which is less noisy than what is added."""
+def share_table(real: Samples, after: Samples) -> str:
+    """Return what is added to a call of nothing that follows a real one as a share of that: it is the least noisy."""
     whole = statistics.median(real[BARE])
-    lines = ["### What is added to a call that does nothing, as a share of that of the small Keras model", ""]
-    lines += ["| variant | % |", "|---|---:|"]
-    for name, values in noop.items():
-        added = [(value - bare) / whole * 100 for value, bare in zip(values, noop[BARE], strict=True)]
+    lines = ["### The same as a share of a call of the small Keras model", "", "| variant | % |", "|---|---:|"]
+    for name, values in after.items():
+        added = [(value - bare) / whole * 100 for value, bare in zip(values, after[BARE], strict=True)]
         lines.append(f"| {name} | {shown(added)} |")
     return "\n".join([*lines, ""])
 
@@ -236,11 +243,12 @@ def main() -> None:
     for workload, samples in zip(compared, measured, strict=True):
         print(table(workload, samples))
         raw[workload.title] = samples
-    if {"calls", "model"} <= set(options.only):
-        print(share_table(measured[0], measured[-1]))
+    if "model" in options.only:
+        print(share_table(*measured[-2:]))
     if "parts" in options.only:
         older = predecessor(options.predecessor)
-        raw["parts"] = predict_parts.measured(older, calls=options.calls, rounds=options.rounds)
+        # So short that most are not interrupted: here small differences are to add up.
+        raw["parts"] = predict_parts.measured(older, calls=options.calls // 4, rounds=options.rounds * 4)
         print(predict_parts.tables(raw["parts"]))
     if "memory" in options.only:
         raw["memory"] = predict_memory.measured(options.memory_calls)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import keras
 from predict_subjects import Model, Noop, batch
 from prometheus_client import CollectorRegistry, Counter
 
@@ -199,7 +200,7 @@ def _functions(telemetry: Telemetry, older: Callable[..., Model]) -> dict[str, C
 def measured(older: Callable[..., Model], *, calls: int, rounds: int) -> Samples:
     """Return the seconds that each function takes, in each round; they take turns, and the first round warms up."""
     check()
-    x = batch()
+    x = keras.ops.convert_to_tensor(batch())
     with Telemetry(exporters=[InMemoryExporter()]) as telemetry:
         functions = _functions(telemetry, older)
         timers = {name: timeit.Timer("f(x)", globals={"f": function, "x": x}) for name, function in functions.items()}

@@ -67,7 +67,7 @@ class Inference:
         for total in ("", "time", "call", "call_time"):
             self._total(total)  # there at 0 before the first call
 
-    def measured(  # noqa: C901 - the parts of one call belong together: each function between would cost as much as they
+    def measured(  # noqa: C901, PLR0915 - the parts of one call belong together: each function between would cost as much as they
         self,
         function: _F,
         method: str,
@@ -104,7 +104,7 @@ class Inference:
         open_span = functools.partial(self._open_span, method, is_trace)
         failed = functools.partial(self._failed, method, lambda given: is_trace(given) or is_tracing(), seconds)
 
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901 - the function's; see above
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901, PLR0912 - see above
             try:
                 cells = lanes.local.cells
             except AttributeError:
@@ -127,7 +127,11 @@ class Inference:
                     count = sizes[type(result)](result)
                 except TypeError:
                     count = None
-                if count != TRACED:
+                if count == TRACED:
+                    if span is not None:
+                        span.drop()
+                        span = None
+                else:
                     duration = ended - began
                     cells[_DURATION + bisect_left(CALL_DURATION_BOUNDS, duration)] += 1
                     cells[_DURATION_SUM] += duration
@@ -181,10 +185,15 @@ class Inference:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        """Count a call that raised."""
+        """Count a call that raised, unless it was a compiler that traced."""
+        traced = False
+        with self.telemetry.trouble.contained("see whether a compiler traces"):
+            traced = is_trace((args, kwargs))
+        if traced:
+            if span is not None:
+                span.drop()
+            return
         try:
-            if is_trace((args, kwargs)):
-                return
             error_type = self._error_type(error)
             self._durations(method, error_type).observe(duration)
             errors = metric(Phase.PREDICT, "errors")

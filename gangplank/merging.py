@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,11 @@ class Source(Protocol):
     @property
     def runs(self) -> Mapping[Run, int]:
         """The runs whose series it has, each with a number that is greater the later it began."""
+        ...
+
+    @property
+    def includes(self) -> Collection[Source]:
+        """Other sources whose series it has, too."""
         ...
 
     def series_now(self, only: Metric | None = None) -> list[tuple[Metric, list[tuple[Labels, Value]]]]:

@@ -33,6 +33,11 @@ class CallSpan:
         self._span.record_exception(error)
         self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
+    def drop(self) -> None:
+        """Make its parent the current span again, and never end this one, so that it is not exported."""
+        with self._trouble.contained("drop a span"):
+            context.detach(self._token)
+
     def end(self) -> None:
         """End the span, and make its parent the current one again."""
         with self._trouble.contained("end a span"):

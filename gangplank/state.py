@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from gangplank.cells import Cells, Labels, Memory, Part, Storage
 from gangplank.lanes import Lanes
-from gangplank.merging import Family, Run, merge, run_of
+from gangplank.merging import Family, Run, Source, merge, run_of
 from gangplank.metrics import Metric, Phase
 from gangplank.naming import encodable
 from gangplank.series import KINDS, Counter, Gauge, Histogram, Series, Snapshot, Value
@@ -62,6 +62,7 @@ class State:
             handler or a finalizer may write while its own thread is in the middle of a write.
         listeners: Those who hear of observations.
         runs: The runs whose series it has, each with a number that is greater the later it began.
+        includes: No other source.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class State:
         self._storage: Storage = Memory()
         self._versions: dict[tuple[Phase, bool], int] = {}
         self.runs: dict[Run, int] = {}
+        self.includes: tuple[Source, ...] = ()
         _states.add(self)
 
     @property

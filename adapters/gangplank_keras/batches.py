@@ -69,8 +69,9 @@ class CallSizes(Sizes):
 
     def _size_of(self, kind: type) -> Size:
         size, is_pretending = super()._size_of(kind), self._is_pretending
-        if issubclass(kind, (Mapping, list, tuple)):
-            return size  # made up of such as are asked below
+        is_own = keras.backend.backend() == "numpy" or not issubclass(kind, np.ndarray)
+        if issubclass(kind, (Mapping, list, tuple)) or not is_own:
+            return size  # a nest, whose tensors are asked themselves, or nothing that the backend works with
         return lambda output: TRACED if is_pretending() else size(output)
 
 
@@ -91,8 +92,8 @@ def is_trace(value: Any) -> bool:  # noqa: ANN401 - any nest of arguments
 def is_tracing() -> bool:
     """Whether a compiler is tracing on this thread. On JAX it takes as long as a small call of a model."""
     jax = sys.modules.get("jax")
-    if keras.backend.backend() == "jax" and jax is not None:
-        return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+    if keras.backend.backend() == "jax" and jax is not None and isinstance(jax.numpy.zeros(()), jax.core.Tracer):
+        return True
     return _PRETENDS.get(keras.backend.backend(), in_symbolic_scope)() or _builds_graph()
 
 
@@ -155,6 +156,7 @@ def _builds_graph() -> bool:
 
 
 _PRETENDS: dict[str, Callable[[], bool]] = {
+    "jax": in_stateless_scope,
     "numpy": in_symbolic_scope,
     "openvino": _openvino_pretends,
     "torch": _torch_pretends,

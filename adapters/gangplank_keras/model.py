@@ -52,7 +52,8 @@ class TelemetryModel(wrapt.ObjectProxy[Any]):
     What is measured of ``model(x)`` is the time until it returns, which on JAX and on a GPU may be before the result is
     there. A call that ``tf.function``, ``jax.jit`` or ``torch.export`` traces is not counted, and what they compiled
     runs without the proxy: measure ``predict``, or call the model from outside of what is compiled. ``torch.compile``
-    breaks its graph at the proxy, whose calls stay measured, and refuses with ``fullgraph=True``.
+    breaks its graph at the proxy, whose calls stay measured; it refuses with ``fullgraph=True``, as does
+    ``torch.export`` with ``strict=True``.
 
     A copy, deep or not, reports under the name of the original. A pickled one reports, where it is loaded, to the
     telemetry that the process there has by default.

@@ -76,7 +76,9 @@ class SourceCollector(Collector):
 
     def collect(self) -> Iterator[PrometheusMetric]:
         """Yield what all sources hold now; one that is shown several times counts once."""
-        return map(to_prometheus, merge(dict.fromkeys(self.sources)))
+        sources = dict.fromkeys(self.sources)
+        included = {one for source in sources for one in source.includes}
+        return map(to_prometheus, merge(source for source in sources if source not in included))
 
 
 # A registry has one collector of ours, for two would write the same family twice.

@@ -68,6 +68,15 @@ def the_serving_one(processes: list[Process]) -> Process:
     return wait_for(found)
 
 
+def replace(serving: Process, standing_by: Process, foreign: Process, port: int) -> None:
+    """Kill the one that serves, and have somebody else take its port before the other one can."""
+    os.kill(standing_by.pid, signal.SIGSTOP)
+    os.waitpid(standing_by.pid, os.WUNTRACED)  # until all of its threads have stopped
+    serving.kill()
+    foreign.do(f"taken = socket.create_server(('127.0.0.1', {port}))")
+    os.kill(standing_by.pid, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("ending", [Process.kill, Process.end])
 def test_another_takes_over_the_same_port(processes: Processes, served: str, port: int, ending: Any) -> None:
     """Each time that the one that serves is killed, or comes to its end, until there is none."""
@@ -161,10 +170,7 @@ def test_somebody_elses_port_is_trouble_for_a_successor(processes: Processes, se
         served,
     )
     foreign = processes.start("import socket, time")
-    os.kill(second.pid, signal.SIGSTOP)  # lest it is there first
-    first.kill()
-    foreign.do(f"taken = socket.create_server(('127.0.0.1', {port}))")
-    os.kill(second.pid, signal.SIGCONT)
+    replace(first, second, foreign, port)
     (logged,) = wait_for(lambda: second.do("[record.getMessage() for record in seen.buffer]"))
     assert re.match(rf"could not take over the scrape: ServerStartError: .*127.0.0.1:{port}", logged)
     tries = "service.telemetry.state.counter(gangplank.telemetry._ERRORS, error_type='ServerStartError').current()"
@@ -180,10 +186,7 @@ def test_one_that_is_closed_while_it_tries_gives_up(processes: Processes, served
     """It does not take the port afterwards, nor keep others from it."""
     first, second = (processes.start(served) for _ in range(2))
     foreign = processes.start("import socket")
-    os.kill(second.pid, signal.SIGSTOP)
-    first.kill()
-    foreign.do(f"taken = socket.create_server(('127.0.0.1', {port}))")
-    os.kill(second.pid, signal.SIGCONT)
+    replace(first, second, foreign, port)
     second.do("import gangplank.telemetry")
     errors = "service.telemetry.state.counter(gangplank.telemetry._ERRORS, error_type='ServerStartError').current()"
     assert wait_for(lambda: second.do(errors) > 0)

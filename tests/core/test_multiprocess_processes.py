@@ -149,31 +149,34 @@ def test_only_the_living_have_calls_in_flight(parent: Process, port: int, tmp_pa
 
 def test_drift_of_the_living_and_the_last_call_of_anyone(parent: Process, port: int) -> None:
     """What a process found last is not shown for ever; when somebody last predicted is."""
-    children = [parent.fork() for _ in range(2)]
-    setup = """
+    parent.do(
+        """
 from gangplank.drift import Drift
 from gangplank.drift_series import DriftSeries
 drift = DriftSeries(service.telemetry, "net")
+drift.tested(10, Drift(1, 0.125, 2.0))
 """
+    )
+    children = [parent.fork() for _ in range(2)]
     for child, p_value in zip(children, (0.25, 0.5), strict=True):
-        child.do(setup)
         child.do(f"drift.tested(10, Drift(1, {p_value}, 2.0))")
         child.do("service.serve(1)")
     names = ("drift_p_value", "drift_detected_total")
     before = scrape(port)
-    assert before.values(*names) == [0.5, 2]
+    assert before.values(*names) == [0.5, 3]
     children[1].kill()
-    assert scrape(port).values(*names) == [0.25, 2]
+    assert scrape(port).values(*names) == [0.25, 3]
     children[0].kill()
     after = scrape(port)
-    assert after.values(*names) == [None, 2]
+    assert after.values(*names) == [0.125, 3]
     assert after.values("last_timestamp_seconds") == before.values("last_timestamp_seconds")
-    assert after.value("gangplank_predict_drift_samples_total", result="tested") == 20
+    assert after.value("gangplank_predict_drift_samples_total", result="tested") == 30
 
 
 def test_errors_of_all_processes_by_type(parent: Process, port: int) -> None:
     """Also of a type that only one of them ever saw, and then died."""
-    broken = """
+    parent.do(
+        """
 def broken(samples):
     raise samples
 call = service._measured(broken)
@@ -182,15 +185,16 @@ def fail(error):
         call(error)
     except type(error):
         pass
+fail(ValueError())
 """
+    )
     children = [parent.fork() for _ in range(2)]
     for child in children:
-        child.do(broken)
         child.do("fail(ValueError())")
     children[1].do("fail(OSError())")
     children[1].kill()
     page = scrape(port)
-    assert page.value("gangplank_predict_errors_total", error_type="ValueError") == 2
+    assert page.value("gangplank_predict_errors_total", error_type="ValueError") == 3
     assert page.value("gangplank_predict_errors_total", error_type="OSError") == 1
 
 
@@ -240,7 +244,8 @@ print(registry.get_sample_value("gangplank_predict_total", {{"model": "net"}}), 
         subprocess.run([*command[:4], "mount", "-t", "tmpfs", "none", str(disk)], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this machine lets nobody mount a disk of their own")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     shown, logged = done.stdout.split()

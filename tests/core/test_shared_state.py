@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import gc
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
+from calls import echo, measured
 
-from gangplank import PrometheusExporter, ServerStartError, Telemetry
+from gangplank import Telemetry
 from gangplank.catalogue import metric, model_metric
 from gangplank.distribution import Distribution
 from gangplank.exporters.multiprocess import segment
-from gangplank.exporters.multiprocess.directory import Directory, directory_at
+from gangplank.exporters.multiprocess.directory import Directory
 from gangplank.exporters.multiprocess.storage import SharedStorage, keep_together
 from gangplank.inference import Inference
 from gangplank.merging import Family, Source, merge
@@ -30,7 +29,6 @@ STEPS = metric(Phase.TRAIN, "steps")
 DURATION = metric(Phase.TRAIN, "step_duration")
 WEIGHTS = metric(Phase.TRAIN, "model_weights")
 SAMPLES = metric(Phase.PREDICT, "")
-IN_FLIGHT = metric(Phase.PREDICT, "in_flight")
 
 
 @pytest.fixture
@@ -49,16 +47,6 @@ def total(directory: Directory) -> float:
     (point,) = families(directory)["gangplank_predict_total"].points
     assert isinstance(point.value, float)
     return point.value
-
-
-def predicting(telemetry: Telemetry) -> Callable[[list[int]], list[int]]:
-    """Return a model that returns what it gets, measured."""
-    inference = Inference(telemetry, "net")
-
-    def model(samples: list[int]) -> list[int]:
-        return samples
-
-    return inference.measured(model, "predict", is_call=False, sizes={list: len}, is_trace=lambda _: False)
 
 
 def on_a_thread(function: Callable[[], object]) -> None:
@@ -116,7 +104,7 @@ def test_handles_write_on_after_the_move(directory: Directory) -> None:
 def test_threads_shares_move_with_their_numbers(directory: Directory) -> None:
     """Of threads that are gone, that are there and that are yet to come."""
     telemetry = Telemetry()
-    predict = predicting(telemetry)
+    predict = measured(Inference(telemetry, "net"), echo)
     predict([1])
     on_a_thread(lambda: predict([1, 2]))
     keep_together(telemetry.state, directory)
@@ -139,8 +127,7 @@ def test_a_call_under_way_does_not_stay_in_flight_for_ever(directory: Directory)
         may_end.wait()
         return samples
 
-    call = inference.measured(model, "predict", is_call=False, sizes={list: len}, is_trace=lambda _: False)
-    thread = threading.Thread(target=call, args=([1],))
+    thread = threading.Thread(target=measured(inference, model), args=([1],))
     thread.start()
     is_in.wait()
     keep_together(telemetry.state, directory)
@@ -221,86 +208,6 @@ def test_a_directory_that_is_gone_is_trouble_of_telemetry_alone(
         state.counter(STEPS, model=f"net {number}").add(1)
     assert len(state.read()[0].points) == 20
     assert [one.levelno for one in caplog.records] == [logging.WARNING]
-
-
-def test_two_exporters_in_one_directory_count_once(tmp_path: Path) -> None:
-    """Of one telemetry, in a registry of each or in the same, and when one of them is closed."""
-    path = tmp_path / "workers"
-    registries = [CollectorRegistry(), CollectorRegistry()]
-    exporters = [PrometheusExporter(None, registry=one, multiprocess_dir=path) for one in (*registries, registries[0])]
-    with Telemetry() as telemetry:
-        handles = [telemetry.attach(exporter) for exporter in exporters]
-        predict = predicting(telemetry)
-        predict([1, 2])
-
-        def totals() -> list[float | None]:
-            return [one.get_sample_value("gangplank_predict_total", {"model": "net"}) for one in registries]
-
-        assert totals() == [2, 2]
-        handles[0].close()
-        for _ in range(3):
-            assert totals() == [2, 2]
-        predict([1, 2])
-        assert totals() == [4, 4]
-
-
-@pytest.mark.parametrize("is_shared_first", [True, False])
-def test_shown_by_itself_and_with_others_it_counts_once(tmp_path: Path, is_shared_first: bool) -> None:
-    """As where a second model of a program is given a directory, and the first was not."""
-    registry = CollectorRegistry()
-    exporters = [
-        PrometheusExporter(None, registry=registry, multiprocess_dir=tmp_path / "workers"),
-        PrometheusExporter(None, registry=registry),
-    ]
-    with Telemetry(exporters=exporters if is_shared_first else exporters[::-1]) as telemetry:
-        predicting(telemetry)([1, 2])
-        assert registry.get_sample_value("gangplank_predict_total", {"model": "net"}) == 2
-
-
-def test_closed_and_attached_again_it_counts_on(tmp_path: Path) -> None:
-    """What it did before is not counted again."""
-    registry = CollectorRegistry()
-    exporter = PrometheusExporter(None, registry=registry, multiprocess_dir=tmp_path / "workers")
-    with Telemetry() as telemetry:
-        predict = predicting(telemetry)
-        for count in range(1, 4):
-            handle = telemetry.attach(exporter)
-            predict([1])
-            assert registry.get_sample_value("gangplank_predict_total", {"model": "net"}) == count
-            handle.close()
-
-
-def test_a_port_that_is_taken_at_first_costs_no_count_and_adds_none(tmp_path: Path) -> None:
-    """Each thread that begins to predict tries to start what could not be started before."""
-    path = tmp_path / "workers"
-    with socket.create_server(("127.0.0.1", 0)) as foreign:
-        port = foreign.getsockname()[1]
-        telemetry = Telemetry(exporters=[PrometheusExporter(port, multiprocess_dir=path)])
-        predict = predicting(telemetry)
-        for _ in range(3):
-            on_a_thread(lambda: predict([1, 2]))
-            with pytest.raises(ServerStartError):
-                telemetry.start()
-    with Telemetry(exporters=[PrometheusExporter(None, registry=CollectorRegistry(), multiprocess_dir=path)]):
-        on_a_thread(lambda: predict([1, 2]))
-        assert [handle.url for handle in telemetry.handles] == [f"http://127.0.0.1:{port}/metrics"]  # type: ignore[attr-defined]
-        for _ in range(2):
-            assert total(directory_at(path.resolve())) == 8
-    telemetry.close()
-
-
-def test_what_a_closed_telemetry_did_is_left_to_others(tmp_path: Path) -> None:
-    """Its counts, and no more."""
-    path = tmp_path / "workers"
-    registry = CollectorRegistry()
-    with Telemetry(exporters=[PrometheusExporter(None, registry=registry, multiprocess_dir=path)]) as telemetry:
-        predicting(telemetry)([1, 2])
-        telemetry.state.gauge(IN_FLIGHT, model="net").set(1)
-        assert registry.get_sample_value("gangplank_predict_in_flight", {"model": "net"}) == 1
-    shown = families(Directory(path))
-    assert shown["gangplank_predict_total"].points[0].value == 2
-    assert "gangplank_predict_in_flight" not in shown
-    assert registry.get_sample_value("gangplank_predict_total", {"model": "net"}) is None
 
 
 def test_no_file_and_no_descriptor_is_leaked(directory: Directory) -> None:

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gangplank.cells import Labels, Part
 from gangplank.distribution import Distribution
 from gangplank.exporters.multiprocess import segment
 from gangplank.exporters.multiprocess.filelock import FileLock
-from gangplank.merging import Run
+from gangplank.merging import Run, Source
 from gangplank.metrics import Kind, Metric, Union
 from gangplank.series import Value, gauge_value, snapshot_value, together
 from gangplank.state import State
@@ -56,6 +56,11 @@ class Directory:
     def runs(self) -> Mapping[Run, int]:
         """Nothing: of several processes, what was set last stands."""
         return {}
+
+    @property
+    def includes(self) -> Collection[Source]:
+        """The states of this process that are kept there."""
+        return list(self.members)
 
     @contextmanager
     def locked(self) -> Generator[None, None, None]:
