@@ -28,6 +28,12 @@ _SIZES = {
 }
 
 
+if TYPE_CHECKING:
+    _Proxy = wrapt.ObjectProxy[Any]
+else:  # it takes no subscript before wrapt 2.5
+    _Proxy = wrapt.ObjectProxy
+
+
 class _Measured:
     """A method of the model, measured; none where the model has none."""
 
@@ -42,7 +48,7 @@ class _Measured:
         return measured
 
 
-class TelemetryModel(wrapt.ObjectProxy[Any]):
+class TelemetryModel(_Proxy):
     """A Keras model whose predictions are measured. To all else it is the model itself.
 
     Measured are ``predict`` and ``predict_on_batch``, and as calls ``model(x)``, ``call`` and ``stateless_call``, each
