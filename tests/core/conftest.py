@@ -6,8 +6,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from processes import Processes, directed
+from realservers import free_port
 
 from gangplank import Telemetry
 from gangplank.testing import FakeGateway, InMemoryExporter, ManualClock
@@ -50,3 +56,37 @@ def telemetry(clock: ManualClock, memory: InMemoryExporter) -> Iterator[Telemetr
     """A telemetry whose time stands still."""
     with Telemetry(exporters=[memory], clock=clock) as telemetry:
         yield telemetry
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Processes to direct."""
+    with directed() as processes:
+        yield processes
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that all of them share."""
+    return free_port()
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Path:
+    """The directory that all of them share."""
+    return tmp_path / "workers"
+
+
+@pytest.fixture
+def spans() -> InMemorySpanExporter:
+    """Where finished spans are."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(spans: InMemorySpanExporter) -> Iterator[TracerProvider]:
+    """A provider such as a process has, shut down by whom it belongs to."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    yield provider
+    provider.shutdown()

@@ -6,12 +6,11 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Process, Processes, directed, scrape
+from processes import Process, Processes, scrape
 from realservers import free_port, wait_for
 
 from gangplank import ConfigurationError, PrometheusExporter, ServerStartError, Telemetry
@@ -21,25 +20,6 @@ from gangplank.testing import ManualClock
 
 LOSS = model_metric(Phase.TRAIN, "loss")
 IS_SERVING = "service.telemetry.handles[0].is_serving"
-
-
-@pytest.fixture
-def processes() -> Iterator[Processes]:
-    """Processes to direct."""
-    with directed() as processes:
-        yield processes
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that all of them share."""
-    return free_port()
-
-
-@pytest.fixture
-def workers(tmp_path: Path) -> Path:
-    """The directory that all of them share."""
-    return tmp_path / "workers"
 
 
 @pytest.fixture

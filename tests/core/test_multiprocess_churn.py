@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from processes import Process, Processes, directed, scrape
-from realservers import free_port
+from processes import Process, Processes, scrape
 
 from gangplank.exporters.multiprocess.directory import Directory
 from gangplank.merging import merge
-
-
-@pytest.fixture
-def processes() -> Iterator[Processes]:
-    """Processes to direct."""
-    with directed() as processes:
-        yield processes
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that all of them share."""
-    return free_port()
-
-
-@pytest.fixture
-def workers(tmp_path: Path) -> Path:
-    """The directory that all of them share."""
-    return tmp_path / "workers"
 
 
 @pytest.fixture

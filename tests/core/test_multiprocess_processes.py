@@ -6,25 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import Page, Process, Processes, directed, scrape
-from realservers import free_port, wait_for
-
-
-@pytest.fixture
-def processes() -> Iterator[Processes]:
-    """Processes to direct."""
-    with directed() as processes:
-        yield processes
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that all of them share."""
-    return free_port()
+from processes import Page, Process, Processes, scrape
+from realservers import wait_for
 
 
 @pytest.fixture

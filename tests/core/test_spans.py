@@ -12,7 +12,6 @@ from calls import IN_FLIGHT, TROUBLE, Trace, echo, measured, totals
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
@@ -23,21 +22,6 @@ from gangplank.testing import InMemoryExporter, ManualClock
 
 class OutOfSamplesError(Exception):
     """A user's own error."""
-
-
-@pytest.fixture
-def spans() -> InMemorySpanExporter:
-    """Where finished spans are."""
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def provider(spans: InMemorySpanExporter) -> Iterator[TracerProvider]:
-    """A provider such as a process has, shut down by whom it belongs to."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    yield provider
-    provider.shutdown()
 
 
 @pytest.fixture

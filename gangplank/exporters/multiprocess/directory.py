@@ -79,7 +79,7 @@ class Directory:
         held: dict[_Series, list[_Held]] = {}
         with self.locked():
             self.bury()
-            folded, _ = self._archived()  # which could not be deleted, if they are still there
+            folded = self._folded()  # which could not be deleted, if they are still there
             for path in self._files():
                 for parts, cells in self._records(path) if path.name not in folded else ():
                     for part in parts:
@@ -106,7 +106,12 @@ class Directory:
                 self._trouble.report(f"write {archive}", error)
 
     def _fold(self, dead: list[Path], archive: Path) -> None:
-        folded, held = self._archived()
+        folded = self._folded()
+        held = {
+            (part.metric, part.labels): list(cells)
+            for parts, cells in (self._records(archive) if archive.exists() else ())
+            for part in parts
+        }
         for path in dead:
             # It is there, and folded already, if whoever folded it was killed before it could delete it.
             if path.name not in folded:
@@ -118,20 +123,14 @@ class Directory:
         fresh.write_bytes(segment.written(records, note=[path.name for path in dead]))
         fresh.replace(archive)
 
-    def _archived(self) -> tuple[frozenset[str], dict[_Series, list[float]]]:
-        """Return the names of the files that were folded last, and what is in the archive."""
+    def _folded(self) -> frozenset[str]:
+        """Return the names of the files that were folded last."""
         path = self.path / _ARCHIVE
-        held: dict[_Series, list[float]] = {}
-        if not path.exists():
-            return frozenset(), held
-        for parts, cells in self._records(path):
-            for part in parts:
-                held[part.metric, part.labels] = list(cells)
         try:
-            return frozenset(segment.note(path.read_bytes())), held
+            return frozenset(segment.note(path.read_bytes())) if path.exists() else frozenset()
         except (OSError, ValueError) as error:
             self._trouble.report(f"read {path}", error, cause="unreadable")
-            return frozenset(), {}
+            return frozenset()
 
     def _is_dead(self, path: Path) -> bool:
         """Whether nobody holds the lock of a file, as its process does for as long as it lives."""
