@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from contextlib import suppress
 from types import TracebackType
 
-_all: weakref.WeakSet[Lock] = weakref.WeakSet()
+from gangplank.forks import in_child
 
 
 class Lock:
@@ -36,10 +34,4 @@ class Lock:
         self._lock = threading.RLock()
 
 
-def _enter_child() -> None:
-    for lock in _all:
-        lock.renew()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_enter_child)
+_all = in_child(Lock.renew)

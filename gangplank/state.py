@@ -8,13 +8,12 @@ to listeners, as OpenTelemetry cannot take it any other way.
 from __future__ import annotations
 
 import itertools
-import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from gangplank.cells import Cells, Labels, Memory, Part, Storage
+from gangplank.forks import in_child
 from gangplank.lanes import Lanes
 from gangplank.merging import Family, Run, Source, merge, run_of
 from gangplank.metrics import Metric, Phase
@@ -35,19 +34,6 @@ class Listener(Protocol):
         """Called after a histogram took ``value`` ``times`` times, without the state's lock."""
         ...
 
-
-_states: weakref.WeakSet[State] = weakref.WeakSet()
-
-
-def _enter_child() -> None:
-    for state in _states:
-        # A lock that another thread held at the moment of the fork would stay locked in the child for ever.
-        state.lock = threading.RLock()
-        state.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_enter_child)
 
 _run_numbers = itertools.count(1)
 
@@ -187,6 +173,8 @@ class State:
         That is inference, of which threads that are not in the child were in the middle. And where processes are shown
         together, it is everything.
         """
+        # A lock that another thread held at the moment of the fork would stay locked in the child for ever.
+        self.lock = threading.RLock()
         self._storage = self._storage.inherited()
         for series in self._each():
             if self.is_shared or series.metric.phase is Phase.PREDICT:
@@ -245,3 +233,6 @@ class State:
             listener.metric_added(metric)
         assert isinstance(series, kind)  # noqa: S101 - for the type checker: the kind was compared above
         return series
+
+
+_states = in_child(State.leave_to_parent)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Protocol
 from wsgiref.simple_server import WSGIServer
 
 from gangplank.exporters.protocol import Handle
+from gangplank.forks import in_child
 
 
 def url(scheme: str, host: str, port: int) -> str:
@@ -111,13 +111,4 @@ class ScrapeServer:
         self._server.server_close()
 
 
-_servers: weakref.WeakSet[ScrapeServer] = weakref.WeakSet()
-
-
-def _enter_child() -> None:
-    for server in _servers:
-        server.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_enter_child)
+_servers = in_child(ScrapeServer.leave_to_parent)

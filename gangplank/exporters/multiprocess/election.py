@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 from gangplank.errors import ServerStartError
 from gangplank.exporters.multiprocess.filelock import FileLock
 from gangplank.exporters.protocol import Handle
+from gangplank.forks import in_child
 from gangplank.trouble import Trouble
 
 _PAUSE = 0.2
 """Seconds between attempts to open a port that the process before has not let go of yet."""
-
-_all: weakref.WeakSet[ElectedServer] = weakref.WeakSet()
-
-
-def _enter_child() -> None:
-    for server in _all:
-        server.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_enter_child)
 
 
 class ElectedServer:
@@ -122,3 +110,6 @@ class ElectedServer:
                     return
             time.sleep(_PAUSE)
         self._lock.let_go()
+
+
+_all = in_child(ElectedServer.leave_to_parent)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import weakref
 from pathlib import Path
 
-_all: weakref.WeakSet[FileLock] = weakref.WeakSet()
+from gangplank.forks import in_child
 
 
 class FileLock:
@@ -60,9 +59,4 @@ class FileLock:
             os.close(file)
 
 
-def _enter_child() -> None:
-    for lock in _all:
-        lock.leave_to_parent()
-
-
-os.register_at_fork(after_in_child=_enter_child)
+_all = in_child(FileLock.leave_to_parent)
