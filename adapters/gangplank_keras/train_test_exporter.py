@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gangplank import checks
 from gangplank.exporters.pushgateway import PushgatewayExporter
-from gangplank.exporters.transport import Handler, Headers, SessionHandler
+from gangplank.exporters.pushgateway.transport import Handler, Headers, SessionHandler
 from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
 from gangplank_keras.callback import TelemetryCallback

@@ -1,4 +1,4 @@
-"""The push exit: a Prometheus Pushgateway, for jobs that end before anyone can scrape them."""
+"""The settings of the push exit: what :class:`PushgatewayExporter` is told, checked at construction."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from gangplank import checks
 from gangplank.errors import ConfigurationError
-from gangplank.exporters.gateway import Gateway
-from gangplank.exporters.pusher import Pusher
-from gangplank.exporters.transport import Handler
+from gangplank.exporters.pushgateway.gateway import Gateway
+from gangplank.exporters.pushgateway.pusher import Pusher
+from gangplank.exporters.pushgateway.transport import Handler
 from gangplank.state import State
 from gangplank.trouble import Trouble
 

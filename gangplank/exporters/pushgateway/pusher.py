@@ -10,9 +10,9 @@ from collections.abc import Hashable
 
 from gangplank.catalogue import metric
 from gangplank.errors import ExportError
-from gangplank.exporters.gateway import Gateway
-from gangplank.exporters.groups import Group, Key, groups
-from gangplank.exporters.transport import RefusedError
+from gangplank.exporters.pushgateway.gateway import Gateway
+from gangplank.exporters.pushgateway.groups import Group, Key, groups
+from gangplank.exporters.pushgateway.transport import RefusedError
 from gangplank.metrics import Phase
 from gangplank.state import State
 from gangplank.trouble import Trouble

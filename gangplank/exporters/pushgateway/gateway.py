@@ -7,8 +7,14 @@ from urllib.error import HTTPError
 
 from gangplank.errors import ExportError
 from gangplank.exporters.exposition import Families
-from gangplank.exporters.groups import Group
-from gangplank.exporters.transport import Handler, RefusedError, SessionHandler, redacted, without_credentials
+from gangplank.exporters.pushgateway.groups import Group
+from gangplank.exporters.pushgateway.transport import (
+    Handler,
+    RefusedError,
+    SessionHandler,
+    redacted,
+    without_credentials,
+)
 
 
 class Gateway:
