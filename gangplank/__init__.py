@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gangplank.drift import Drift
     from gangplank.exporters.prometheus import PrometheusExporter
     from gangplank.exporters.pushgateway import PushgatewayExporter
+    from gangplank.exporters.pushgateway.reader import PushgatewayMetricReader
     from gangplank.telemetry import Telemetry
     from gangplank.weights import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
     from gangplank_keras import TelemetryCallback, TelemetryModel
@@ -40,6 +41,7 @@ __all__ = [
     "PrometheusExporter",
     "PrometheusModel",
     "PushgatewayExporter",
+    "PushgatewayMetricReader",
     "ServerStartError",
     "Telemetry",
     "TelemetryCallback",
@@ -62,6 +64,11 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
         "gangplank.exporters.pushgateway",
         "pushgateway",
         ("prometheus_client", "requests"),
+    ),
+    "PushgatewayMetricReader": (
+        "gangplank.exporters.pushgateway.reader",
+        "opentelemetry",
+        ("prometheus_client", "requests", "opentelemetry.sdk", "opentelemetry.exporter"),
     ),
     "Telemetry": ("gangplank.telemetry", None, ()),
     "TelemetryCallback": ("gangplank_keras", "keras", ("keras", "numpy", "wrapt")),

@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from gangplank import binding, checks
+from gangplank import binding, checks, sigterm
 from gangplank.catalogue import metric
 from gangplank.clock import Clock, SystemClock
 from gangplank.errors import ConfigurationError, ExportError
@@ -37,6 +38,9 @@ _AT_EXIT = 5.0
 
 _FOR_DRAINS = 1.0
 """Seconds of these for what is under way in the background: the exits need the rest."""
+
+_AT_ONCE = 0.001
+"""Seconds that are left where none are."""
 
 _H = TypeVar("_H", bound=Handle)
 _T = TypeVar("_T")
@@ -245,8 +249,8 @@ class Telemetry:
             self._open_ones.add(self)
             self._started_in = os.getpid()
             # Anew, so that it comes before what was registered earlier, such as a provider's own end.
-            atexit.unregister(self._close_all)
-            atexit.register(self._close_all)
+            atexit.unregister(self._close_at_exit)
+            atexit.register(self._close_at_exit)
 
     def _attach(self, exporter: Exporter[_H]) -> _H:
         with self._lock:
@@ -306,14 +310,32 @@ class Telemetry:
             self._closed.wait(_left(deadline))
 
     @classmethod
-    def _close_all(cls) -> None:
-        """Close what the program left open, all of it together in the time that one takes."""
+    def _close_at_exit(cls) -> None:
         # The interpreter leaves here the exception that nobody caught; in an interactive session, some earlier one.
-        error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+        cls._close_all(None if hasattr(sys, "ps1") else getattr(sys, "last_value", None))
+
+    @classmethod
+    def _close_all(cls, error: BaseException | None) -> None:
+        """Close what the program left open, all of it together in the time that one takes."""
         deadline = time.monotonic() + _AT_EXIT
         begun = [(telemetry, telemetry._begin_close(error, deadline)) for telemetry in list(cls._open_ones)]  # noqa: SLF001
         for telemetry, is_ours in begun:
             (telemetry._finish_close if is_ours else telemetry._await_close)(deadline)  # noqa: SLF001 - of this class
+
+    @classmethod
+    def deliver_all(cls, *, ends: bool) -> None:
+        """Deliver what all open telemetries of the process have, in the time that one takes.
+
+        Args:
+            ends: The process ends next, and its runs with it.
+        """
+        if ends:
+            cls._close_all(SystemExit())
+            return
+        deadline = time.monotonic() + _AT_EXIT
+        for telemetry in list(cls._open_ones):
+            with telemetry.trouble.contained("deliver"), suppress(ExportError):
+                telemetry.flush(max(_left(deadline), _AT_ONCE))
 
     def _count(self, error: BaseException) -> None:
         self.state.counter(_ERRORS, error_type=type(error).__name__).add(1)
@@ -331,3 +353,6 @@ def _add(items: list[_T], item: _T) -> Callable[[], None]:
             items.remove(item)
 
     return take_back
+
+
+sigterm.on_sigterm(Telemetry.deliver_all, first=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from gangplank import checks
-from gangplank.exporters.pushgateway import PushgatewayExporter
+from gangplank.exporters.pushgateway.exporter import PushgatewayExporter, push_settings
 from gangplank.exporters.pushgateway.transport import Handler, Headers, SessionHandler
 from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
@@ -73,8 +73,8 @@ class TrainTestExporter(TelemetryCallback):
 class _Relay:
     """The handler of a shared telemetry: hands on to the one that an exporter was given last."""
 
-    def __init__(self, url: str) -> None:
-        self._session = SessionHandler(url)
+    def __init__(self, session: SessionHandler) -> None:
+        self._session = session
         self.handler: Handler = self._session
 
     def __call__(
@@ -93,7 +93,7 @@ def _shared(url: str, job: str) -> tuple[Telemetry, _Relay]:
         key = (os.getpid(), url, job)  # a forked child has no use for what its parent started
         shared = _telemetries.get(key)
         if shared is None or shared[0].is_closed:
-            relay = _Relay(url)
+            relay = _Relay(SessionHandler(push_settings(url, job)))
             telemetry = Telemetry(exporters=[PushgatewayExporter(url, job, handler=relay)])
             shared = _telemetries[key] = telemetry, relay
         return shared

@@ -53,15 +53,15 @@ def _exemplar(exemplar: Exemplar) -> PrometheusExemplar:
     return PrometheusExemplar(span, exemplar.value, exemplar.timestamp)
 
 
-class Families(Collector):
-    """Families that were read, in the form of something to collect: what a push sends."""
+class Collected(Collector):
+    """Metrics that are collected already, in the form of something to collect."""
 
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = tuple(families)
+    def __init__(self, metrics: Iterable[PrometheusMetric]) -> None:
+        self._metrics = tuple(metrics)
 
     def collect(self) -> Iterator[PrometheusMetric]:
-        """Yield the families."""
-        return map(to_prometheus, self._families)
+        """Yield the metrics."""
+        return iter(self._metrics)
 
 
 class SourceCollector(Collector):

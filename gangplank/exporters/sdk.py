@@ -36,10 +36,11 @@ class OwnProvider:
     def __init__(self, parts: Sequence[Any], state: State) -> None:
         # The core works without the SDK.
         from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+        from opentelemetry.sdk.metrics.export import MetricReader  # noqa: PLC0415
 
         readers = [_reader(part, state) for part in parts]
-        self._periodic = [reader for reader in readers if isinstance(reader, PeriodicExportingMetricReader)]
+        # Those that know how to: flushed, a Prometheus reader repeats every family at its next scrape.
+        self._flushed = [one for one in readers if type(one).force_flush is not MetricReader.force_flush]
         self.provider: MeterProvider = MeterProvider(readers, shutdown_on_exit=False)
         self._end = threading.Event()
         # Ready from the start, since an interpreter that is going down starts no more threads. A thread at all, since
@@ -51,16 +52,15 @@ class OwnProvider:
         """Do nothing: the readers collect at their own times."""
 
     def flush(self, timeout: float) -> None:
-        """Have every periodic reader export now. Whether an exporter then succeeds, the SDK logs and does not tell.
+        """Have every reader that exports by itself do so now. Whether that succeeds, the SDK logs and does not tell.
 
         Raises:
             ExportError: it took longer than ``timeout`` seconds, or a reader failed.
         """
-        # Only the periodic ones: flushed, a Prometheus reader repeats every family at its next scrape.
         failures: list[Exception] = []
 
         def flush() -> None:
-            for reader in self._periodic:
+            for reader in self._flushed:
                 try:
                     reader.force_flush(timeout * 1000)
                 except Exception as error:  # noqa: BLE001 - raised by whoever waits, below

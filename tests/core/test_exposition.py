@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from gangplank.catalogue import metric, model_metric
 from gangplank.distribution import Distribution
-from gangplank.exporters.exposition import Families, hide, show
+from gangplank.exporters.exposition import Collected, hide, show, to_prometheus
 from gangplank.metrics import Phase
 from gangplank.state import State
 
@@ -166,7 +166,7 @@ def test_what_a_push_sends_is_what_was_read(state: State) -> None:
     loss = state.gauge(LOSS, model="net")
     loss.set(0.5)
     registry = CollectorRegistry()
-    registry.register(Families(state.read()))
+    registry.register(Collected(map(to_prometheus, state.read())))
     loss.set(0.25)
     assert b'gangplank_train_loss{model="net"} 0.5\n' in generate_latest(registry)
 

@@ -177,7 +177,8 @@ def test_a_grouping_key_is_part_of_the_path(
     [
         ({"address": 9091}, TypeError),
         ({"address": "http://"}, ConfigurationError),
-        ({"job": None}, TypeError),
+        ({"job": 1}, TypeError),
+        ({"job": None}, ConfigurationError),
         ({"job": ""}, ConfigurationError),
         ({"grouping_key": ["instance"]}, TypeError),
         ({"grouping_key": {"instance": 1}}, TypeError),

@@ -47,6 +47,7 @@ def test_public_names() -> None:
         "PrometheusExporter",
         "PrometheusModel",
         "PushgatewayExporter",
+        "PushgatewayMetricReader",
         "ServerStartError",
         "Telemetry",
         "TelemetryCallback",

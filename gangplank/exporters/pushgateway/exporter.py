@@ -1,19 +1,20 @@
-"""The settings of the push exit: what :class:`PushgatewayExporter` is told, checked at construction."""
+"""The push exit of a telemetry: what :class:`PushgatewayExporter` is told, checked at construction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import os
+from typing import Unpack
+from urllib.parse import unquote
 
-from gangplank import checks
+from gangplank import checks, sigterm
 from gangplank.errors import ConfigurationError
+from gangplank.exporters.pushgateway.feed import StateFeed
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.pusher import Pusher
+from gangplank.exporters.pushgateway.settings import PushSettings, Settings, resolve
 from gangplank.exporters.pushgateway.transport import Handler
 from gangplank.state import State
 from gangplank.trouble import Trouble
-
-_OURS = ("job", "phase", "model")
 
 
 class PushgatewayExporter:
@@ -21,64 +22,86 @@ class PushgatewayExporter:
 
     The newest state wins: there is one push at a time, and what happened during a push goes with the next.
 
+    What is not given is as the environment variable ``OTEL_EXPORTER_PUSHGATEWAY_...`` of that name says (for
+    ``address``, ``..._ENDPOINT``), in which times are in milliseconds.
+
     Args:
-        address: ``host:port`` or a URL. ``https://user:password@host`` authenticates.
-        job: The ``job`` label, which names the group at the gateway.
-        grouping_key: More labels of the group, to keep processes of one job apart.
-        interval: Seconds between pushes while a run changes its state and nothing else asks for one.
-        timeout: Seconds to wait for the gateway, to connect and between bytes of its answer.
+        address: The gateway, as ``host:port`` or a URL. ``https://user:password@host`` authenticates. By default
+            ``localhost:9091``.
+        job: The ``job`` label, which names the group at the gateway. By default OpenTelemetry's service name.
         handler: A prometheus_client push handler, which then does the HTTP.
+        **settings: Any of these:
+
+            - ``grouping_key``: more labels of the group, to keep processes of one job apart. Of a job that a launcher
+              runs as several processes, each has the label ``rank`` unasked.
+            - ``method``: ``"PUT"``, which replaces what a run left before, or ``"POST"``, which does not.
+            - ``interval``: seconds between pushes while a run changes its state and nothing else asks for one; 15.
+            - ``timeout``: seconds that one push may take, from the connection to the end of the answer; 5.
+            - ``username`` and ``password``, or ``bearer_token``: how to be known to the gateway.
+            - ``headers``: more HTTP headers.
+            - ``certificate``: a PEM file of the authorities to trust.
+            - ``client_certificate``, ``client_key``: PEM files to be known to the gateway by.
+            - ``compression``: ``"gzip"`` or ``"none"``.
+            - ``at_end``: ``"keep"`` what is at the gateway, or ``"delete"`` the groups that were pushed.
+            - ``delete_delay``: seconds in which the last values can be scraped before; the program waits with them.
+            - ``handle_sigterm``: on SIGTERM, push for the last time before who handled it otherwise does.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ConfigurationError: an argument has a value that is not allowed.
+        ConfigurationError: an argument or an environment variable has a value that is not allowed, or nothing says
+            what the job is.
     """
 
     def __init__(
         self,
-        address: str,
-        job: str,
+        address: str | None = None,
+        job: str | None = None,
         *,
-        grouping_key: Mapping[str, str] | None = None,
-        interval: float = 15.0,
-        timeout: float = 5.0,
         handler: Handler | None = None,
+        **settings: Unpack[PushSettings],
     ) -> None:
-        self._gateway = Gateway(
-            checks.http_url("address", address),
-            _job(job),
-            _grouping_key(grouping_key),
-            checks.seconds("timeout", timeout),
-            None if handler is None else checks.function("handler", handler),
-        )
-        self._interval = checks.seconds("interval", interval)
+        self._settings = push_settings(address, job, **settings)
+        self._handler = None if handler is None else checks.function("handler", handler)
 
     def __repr__(self) -> str:
-        return f"<PushgatewayExporter to {self._gateway!r}>"
+        return f"<PushgatewayExporter to {self._settings.shown_address} (job {self._settings.job!r})>"
 
     def start(self, state: State, trouble: Trouble) -> Pusher:
-        """Start to push ``state``; the gateway need not be there yet."""
-        return Pusher(self._gateway, state, trouble, interval=self._interval)
+        """Start to push ``state``; the gateway need not be there yet.
 
-
-def _job(value: Any) -> str:  # noqa: ANN401 - checked here
-    job = checks.text("job", value)
-    if job in (".", ".."):
-        raise ConfigurationError(
-            f"job must not be {job!r}: it is part of a URL's path, where that means something else"
+        Raises:
+            ConfigurationError: SIGTERM is to be handled, and this is not the main thread.
+        """
+        if self._settings.handle_sigterm:
+            sigterm.install()
+        return Pusher(
+            Gateway(self._settings, self._settings.job or "", self._handler), StateFeed(state), state, trouble
         )
-    return job
 
 
-def _grouping_key(value: Any) -> dict[str, str]:  # noqa: ANN401 - checked here
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise TypeError(f"grouping_key must be a mapping of label names to values, not {value!r}")
-    for name, label in value.items():
-        checks.label_name("grouping_key", name)
-        if name in _OURS:
-            raise ConfigurationError(f"grouping_key must not hold {name!r}: that label is set by Gangplank")
-        if not isinstance(label, str):
-            raise TypeError(f"grouping_key[{name!r}] must be a string, not {label!r}")
-    return dict(value)
+def push_settings(address: str | None, job: str | None, **settings: Unpack[PushSettings]) -> Settings:
+    """Return the settings of a push exit whose job must be known.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ConfigurationError: an argument or an environment variable has a value that is not allowed, or nothing says
+            what the job is.
+    """
+    defaults = {"job": _service_name() or ""}
+    resolved = resolve({"address": address, "job": job, **settings}, defaults=defaults)
+    if resolved.job is None:
+        raise ConfigurationError(
+            "job must be given, or OTEL_EXPORTER_PUSHGATEWAY_JOB or OTEL_SERVICE_NAME be set: it names what is pushed"
+        )
+    return resolved
+
+
+def _service_name() -> str | None:
+    """Return what OpenTelemetry's environment variables call this program, which the SDK need not be there to read."""
+    attributes: dict[str, str] = {}
+    for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        name, _, value = pair.partition("=")
+        attributes[name.strip()] = unquote(value.strip())
+    service = os.environ.get("OTEL_SERVICE_NAME") or attributes.get("service.name")
+    namespace = attributes.get("service.namespace")
+    return f"{namespace}/{service}" if service and namespace else service

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gzip
+from collections.abc import Iterable
 from urllib.error import HTTPError
 
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
 from gangplank.errors import ExportError
-from gangplank.exporters.exposition import Families
+from gangplank.exporters.pushgateway.address import group_url
 from gangplank.exporters.pushgateway.groups import Group
-from gangplank.exporters.pushgateway.transport import (
-    Handler,
-    RefusedError,
-    SessionHandler,
-    redacted,
-    without_credentials,
-)
+from gangplank.exporters.pushgateway.settings import Settings
+from gangplank.exporters.pushgateway.transport import Handler, Headers, RefusedError, SessionHandler
 
 
 class Gateway:
     """One job's place at one gateway.
 
     Args:
-        url: The gateway's address, as :func:`gangplank.checks.http_url` returns it.
+        settings: The gateway, and what there is to know about pushing to it.
         job: The ``job`` label.
-        grouping_key: More labels of all groups.
-        timeout: Seconds to wait for the gateway, to connect and between bytes of its answer.
         handler: Does the HTTP in place of requests.
     """
 
-    def __init__(
-        self, url: str, job: str, grouping_key: Mapping[str, str], timeout: float, handler: Handler | None
-    ) -> None:
-        self._url = url
-        self._job = job
-        self._grouping_key = dict(grouping_key)
-        self._timeout = timeout
-        self._handler: Handler = SessionHandler(url) if handler is None else handler
+    def __init__(self, settings: Settings, job: str, handler: Handler | None = None) -> None:
+        self.settings = settings
+        self.job = job
+        self._handler: Handler = SessionHandler(settings) if handler is None else handler
 
     def __repr__(self) -> str:
-        return f"{without_credentials(self._url)} (job {self._job!r})"
+        return f"{self.settings.shown_address} (job {self.job!r})"
 
     def send(self, group: Group) -> None:
         """Send ``group``.
@@ -46,25 +38,45 @@ class Gateway:
         Raises:
             ExportError: it was not accepted.
         """
-        try:
-            group.push(
-                self._url,
-                self._job,
-                Families(group.families),
-                grouping_key={**self._grouping_key, **group.labels},
-                timeout=self._timeout,
-                handler=self._handler,
-            )
-        except ExportError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a user's handler raises what it likes, with the password in it
-            message = redacted(f"{type(error).__name__}: {error}", self._url)
-            if isinstance(error, HTTPError):
-                raise RefusedError(message, error.code) from None
-            raise ExportError(message) from None
+        headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)]
+        body = group.body
+        if self.settings.compression == "gzip":
+            headers.append(("Content-Encoding", "gzip"))
+            body = gzip.compress(body, mtime=0)
+        self._exchange(group.method, group.labels, headers, body)
+
+    def delete(self, labels: Iterable[tuple[str, str]]) -> None:
+        """Delete the group of these labels, beside ``job`` and the user's grouping key.
+
+        Raises:
+            ExportError: it may still be there.
+        """
+        self._exchange("DELETE", labels, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)], b"")
+
+    def url(self, labels: Iterable[tuple[str, str]], *, shown: bool = True) -> str:
+        """Return the URL of the group of these labels.
+
+        Args:
+            labels: The group's labels beside ``job`` and the user's grouping key.
+            shown: Without user and password.
+        """
+        address = self.settings.shown_address if shown else self.settings.address
+        return group_url(address, self.job, {**self.settings.grouping_key, **dict(labels)})
 
     def close(self) -> None:
         """Let go of the connection, if the handler keeps one."""
         close = getattr(self._handler, "close", None)
         if close is not None:
             close()
+
+    def _exchange(self, method: str, labels: Iterable[tuple[str, str]], headers: Headers, body: bytes) -> None:
+        url = self.url(labels, shown=False)
+        try:
+            self._handler(url=url, method=method, timeout=self.settings.timeout, headers=headers, data=body)()
+        except ExportError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's handler raises what it likes, with the password in it
+            message = self.settings.redacted(f"{type(error).__name__}: {error}")
+            if isinstance(error, HTTPError):
+                raise RefusedError(message, error.code) from None
+            raise ExportError(message) from None

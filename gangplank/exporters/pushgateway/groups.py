@@ -1,13 +1,14 @@
-"""How a state is divided among a Pushgateway's groups.
+"""How what is to be pushed is divided among a Pushgateway's groups.
 
 A gateway keeps what it was last sent, for ever, and a PUT replaces a whole group. So that nothing stays on show that is
-no longer true, and nothing is erased that still is, a state goes to several groups:
+no longer true, and nothing is erased that still is, metrics go to several groups:
 
 - ``{job, phase="train"}``, ``{job, phase="test"}`` and ``{job, phase="predict"}``, by PUT: all that a run says of
   itself. A newer run replaces it whole, a metric that it no longer has included; evaluating leaves training alone, also
   from another process.
 - ``{job, model}``, by POST, which replaces metric by metric: what outlives a run, such as the time of the last success.
-- ``{job}``, by POST: the export's own numbers.
+- ``{job}``: the export's own numbers, by POST, and with them, in a program that is instrumented with OpenTelemetry,
+  whatever else it measures, by PUT.
 
 A group is sent only when something in it has changed: a process that trained long ago and evaluates now must not put
 its training over that of a process which trained since. A model's lasting facts are compared with those last delivered,
@@ -16,20 +17,32 @@ since a run of another model changes nothing in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import push_to_gateway, pushadd_to_gateway
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric as PrometheusMetric
 
+from gangplank.exporters.exposition import Collected, to_prometheus
 from gangplank.merging import Family
 from gangplank.metrics import Phase
-from gangplank.state import State
 
-_Versions = Mapping[tuple[Phase, bool], int]
-_RUN_PHASES = (Phase.TRAIN, Phase.TEST, Phase.PREDICT)
+RUN_PHASES = (Phase.TRAIN, Phase.TEST, Phase.PREDICT)
 
-Key = tuple[Phase, bool, str]
-"""Identifies a group: its phase, whether it is of what is durable, and then its model."""
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One metric of a group.
+
+    Attributes:
+        phase: The part of a model's life that it belongs to; None if it is not Gangplank's.
+        durable: It outlives a run.
+        metric: The metric and its samples.
+    """
+
+    phase: Phase | None
+    durable: bool
+    metric: PrometheusMetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,56 +50,49 @@ class Group:
     """What goes to one group of a gateway.
 
     Attributes:
-        key: Which group it is.
-        version: Differs when what is in it differs.
-        push: prometheus_client's function that replaces the group, or the one that adds to it.
+        method: ``PUT`` replaces the group, ``POST`` adds to it.
         labels: The group's labels beside ``job`` and the user's grouping key.
-        families: What is in it.
+        body: The metrics, in Prometheus's text format.
     """
 
-    key: Key
-    version: Hashable
-    push: Callable[..., None]
-    labels: dict[str, str]
-    families: list[Family]
+    method: str
+    labels: tuple[tuple[str, str], ...]
+    body: bytes
 
 
-def groups(state: State, delivered: Mapping[Key, Hashable]) -> Iterator[Group]:
-    """Yield the groups that have something in them which is not delivered yet, and the export's own.
+def members(families: Iterable[Family]) -> list[Member]:
+    """Return families that were read of a state as members of groups."""
+    return [Member(family.metric.phase, family.metric.durable, to_prometheus(family)) for family in families]
+
+
+def of_runs(everything: Iterable[Member], method: str) -> Iterator[Group]:
+    """Yield the groups of what runs say, and of what outlives them.
 
     Args:
-        state: What to divide.
-        delivered: The version of each group that the gateway has.
+        everything: All members.
+        method: Replaces the groups of runs, or adds to them.
     """
-    versions = state.versions()  # before what they are versions of is read
-    families = state.read()
-    for phase in _RUN_PHASES:
-        yield from _changed(_of_run(phase, versions, families), delivered)
-        yield from _changed(_of_models(phase, families), delivered)
-    # Read anew, so that the export's own numbers count the pushes that were made of the groups above.
-    export = [family for family in state.read() if family.metric.phase not in _RUN_PHASES]
-    if export:
-        yield Group((Phase.EXPORT, False, ""), 0, pushadd_to_gateway, {}, export)
+    everything = list(everything)
+    for phase in RUN_PHASES:
+        of_phase = [member for member in everything if member.phase is phase]
+        passing = [member.metric for member in of_phase if not member.durable]
+        if passing:
+            yield Group(method, (("phase", phase.value),), text(passing))
+        yield from _of_models([member.metric for member in of_phase if member.durable])
 
 
-def _changed(candidates: Iterable[Group], delivered: Mapping[Key, Hashable]) -> Iterator[Group]:
-    return (group for group in candidates if group.families and delivered.get(group.key) != group.version)
-
-
-def _of_run(phase: Phase, versions: _Versions, families: list[Family]) -> Iterator[Group]:
-    members = [family for family in families if family.metric.phase is phase and not family.metric.durable]
-    version = versions.get((phase, False), 0)
-    yield Group((phase, False, ""), version, push_to_gateway, {"phase": phase.value}, members)
-
-
-def _of_models(phase: Phase, families: list[Family]) -> Iterator[Group]:
-    lasting = [family for family in families if family.metric.phase is phase and family.metric.durable]
-    models = {dict(point.labels)["model"] for family in lasting for point in family.points}
+def _of_models(lasting: list[PrometheusMetric]) -> Iterator[Group]:
+    models = {sample.labels["model"] for metric in lasting for sample in metric.samples}
     for model in sorted(models):
-        members = [_only(family, model) for family in lasting]
-        yield Group((phase, True, model), tuple(members), pushadd_to_gateway, {"model": model}, members)
+        yield Group("POST", (("model", model),), text(_only(metric, model) for metric in lasting))
 
 
-def _only(family: Family, model: str) -> Family:
-    points = tuple(point for point in family.points if ("model", model) in point.labels)
-    return Family(family.metric, points)
+def _only(metric: PrometheusMetric, model: str) -> PrometheusMetric:
+    chosen = PrometheusMetric(metric.name, metric.documentation, metric.type)
+    chosen.samples = [sample for sample in metric.samples if sample.labels["model"] == model]
+    return chosen
+
+
+def text(metrics: Iterable[PrometheusMetric]) -> bytes:
+    """Return metrics in Prometheus's text format; those without a sample are left out."""
+    return generate_latest(Collected(metric for metric in metrics if metric.samples))

@@ -1,4 +1,4 @@
-"""Pushes a state to a gateway whenever it is worth it: one push at a time, and the newest state wins."""
+"""Pushes what a feed has whenever it is worth it: one push at a time, and the newest state wins."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from collections.abc import Hashable
 
 from gangplank.catalogue import metric
 from gangplank.errors import ExportError
+from gangplank.exporters.pushgateway.families import united
+from gangplank.exporters.pushgateway.feed import Feed
 from gangplank.exporters.pushgateway.gateway import Gateway
-from gangplank.exporters.pushgateway.groups import Group, Key, groups
+from gangplank.exporters.pushgateway.groups import Group, members, of_runs, text
+from gangplank.exporters.pushgateway.schedule import LAST_RETRIES, Schedule, jittered
 from gangplank.exporters.pushgateway.transport import RefusedError
 from gangplank.metrics import Phase
 from gangplank.state import State
@@ -23,12 +26,7 @@ _PUSHES = metric(Phase.EXPORT, "pushes")
 _TIME = metric(Phase.EXPORT, "time")
 _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
 
-
-_LAST_PAUSES = (0.25, 0.5, 1.0)
-"""Seconds between attempts to deliver the last state: one bad answer must not lose it."""
-_SPACING = 0.25
-"""Seconds between pushes that nobody waits for: epochs that end faster share one, and keep the interpreter."""
-_TOO_MANY, _SERVER_ERROR = 429, 500
+_Labels = tuple[tuple[str, str], ...]
 
 
 class Pusher:
@@ -36,25 +34,30 @@ class Pusher:
 
     Args:
         gateway: Where to push.
-        state: What to push.
+        feed: What to push.
+        state: Takes the export's own numbers, which are pushed too.
         trouble: Takes pushes that failed.
-        interval: Seconds between pushes while the state changes and nothing else asks for one.
     """
 
-    def __init__(self, gateway: Gateway, state: State, trouble: Trouble, *, interval: float) -> None:
+    def __init__(self, gateway: Gateway, feed: Feed, state: State, trouble: Trouble) -> None:
         self._gateway = gateway
-        self._interval = interval
+        self._settings = gateway.settings
+        self._feed = feed
         self._state = state
         self._trouble = trouble
         self._pid = os.getpid()
-        self._delivered_groups: dict[Key, Hashable] = {}
-        self._delivered = 0
+        self._schedule = Schedule(self._settings.interval)
+        # What each group was last sent, by its hash: what the gateway has, and what it would not have.
+        self._delivered: dict[_Labels, int] = {}
+        self._refused: dict[_Labels, tuple[int, RefusedError]] = {}
+        self._touched: dict[_Labels, None] = {}
+        self._delivered_version: Hashable = feed.version()
         self._changed = threading.Condition()
         self._wanted = self._waited_for = False
         self._closing = False
-        self._not_before = 0.0
         self._begun = self._ended = 0
         self._error: ExportError | None = None
+        self._lingers = threading.Event()
         self._results = {result: state.counter(_PUSHES, result=result) for result in ("success", "failure")}
         self._seconds = state.counter(_TIME)
         self._thread = threading.Thread(target=self._work, name="gangplank-pushgateway", daemon=True)
@@ -94,11 +97,16 @@ class Pusher:
                 self._changed.notify_all()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Push what was not delivered yet, give up after ``timeout`` seconds, and end the thread."""
+        """Push what was not delivered yet, give up after ``timeout`` seconds, and end the thread.
+
+        Where groups are to be deleted after a delay, that is waited for, too.
+        """
         if self._is_forked():
             return
         self.begin_close()
         self._thread.join(timeout)
+        if self._lingers.is_set():
+            self._thread.join(self._settings.delete_delay + self._settings.timeout)
         if self._thread.is_alive():
             _logger.warning("%r did not answer within %.3g s: its last push may be lost", self._gateway, timeout)
         else:
@@ -116,31 +124,32 @@ class Pusher:
         closing = delivered = False
         while not closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted or self._closing, self._interval)
-                early = max(self._not_before - time.monotonic(), 0)
-                self._changed.wait_for(lambda: self._waited_for or self._closing, early)
+                self._changed.wait_for(lambda: self._wanted or self._closing, self._schedule.until_due())
+                self._changed.wait_for(lambda: self._waited_for or self._closing, self._schedule.until_allowed())
                 asked, self._wanted, self._waited_for = self._wanted, False, False
                 closing = self._closing
-            delivered = self._push_if_changed(even_so=asked)
-            self._not_before = time.monotonic() + _SPACING
-        for pause in _LAST_PAUSES:
+            delivered = self._push_if_changed(asked=asked)
+            self._schedule.pushed(again=not delivered and _may_pass(self._error))
+        for pause in LAST_RETRIES:
             if not delivered and _may_pass(self._error):
-                time.sleep(pause)
+                time.sleep(jittered(pause))
                 delivered = self._push_if_changed()
         if not delivered:
             _logger.warning("the last state was not delivered to %r", self._gateway)
+        if self._settings.at_end == "delete":
+            self._delete()
 
-    def _push_if_changed(self, *, even_so: bool = False) -> bool:
+    def _push_if_changed(self, *, asked: bool = False) -> bool:
         """Push if there is something to push, and return whether the gateway has it all now."""
-        if not even_so and self._state.version == self._delivered:
+        if not asked and self._feed.version() == self._delivered_version:
             return True
         with self._changed:
             self._begun += 1
         error: ExportError | None = None
         try:
-            version = self._state.version
-            self._push_groups()
-            self._delivered = version
+            version = self._feed.version()  # before what it is the version of is read
+            self._push_groups(asked=asked)
+            self._delivered_version = version
         except ExportError as failure:
             error = failure  # counted and logged where it happened
         except Exception as failure:  # noqa: BLE001 - a bug of ours must not end the thread
@@ -152,34 +161,69 @@ class Pusher:
             self._changed.notify_all()
         return error is None
 
-    def _push_groups(self) -> None:
+    def _push_groups(self, *, asked: bool) -> None:
         """Push every group; a gateway that refuses one is still sent the others, one that is silent is not."""
         refusal: RefusedError | None = None
-        for group in groups(self._state, self._delivered_groups):
-            try:
-                self._push_group(group)
-            except RefusedError as error:
-                refusal = refusal or error
+        everything = self._feed.read()
+        for group in of_runs(everything, self._settings.method):
+            refusal = self._push_changed(group, asked=asked) or refusal
+        rest = [member.metric for member in everything if member.phase in (None, Phase.EXPORT)]
+        if rest or self._touched:
+            # Read when all else has been sent, so that it counts that.
+            own = members(family for family in self._state.read() if family.metric.phase is Phase.EXPORT)
+            metrics = united([*rest, *(member.metric for member in own)], self._trouble)
+            refusal = self._push(Group(self._feed.method, (), text(metrics))) or refusal
         if refusal is not None:
             raise refusal
 
-    def _push_group(self, group: Group) -> None:
+    def _push_changed(self, group: Group, *, asked: bool) -> RefusedError | None:
+        content = hash(group.body)
+        if self._delivered.get(group.labels) == content:
+            return None
+        refused = self._refused.get(group.labels)
+        if refused is not None and refused[0] == content and not asked:
+            return refused[1]  # a gateway that said it was asked wrongly is not asked the same again
+        return self._push(group)
+
+    def _push(self, group: Group) -> RefusedError | None:
+        """Push a group, and return why it was refused, if it was."""
         started = time.perf_counter()
+        content = hash(group.body)
+        self._touched[group.labels] = None
         try:
             self._gateway.send(group)
         except ExportError as error:
             self._results["failure"].add(1)
             status = f" {error.status}" if isinstance(error, RefusedError) else ""
             self._trouble.report(f"push to {self._gateway!r}", error, cause=type(error).__name__ + status)
-            raise
+            if not isinstance(error, RefusedError):
+                self._delivered.pop(group.labels, None)  # without an answer, it may have arrived or not
+                raise
+            if error.is_for_good:
+                self._refused[group.labels] = content, error
+            return error
         else:
-            self._delivered_groups[group.key] = group.version
+            self._delivered[group.labels] = content
             self._results["success"].add(1)
             self._state.gauge(_LAST_SUCCESS).set(time.time())
+            return None
         finally:
             self._seconds.add(time.perf_counter() - started)
 
+    def _delete(self) -> None:
+        """Delete the groups that were pushed, after the delay in which the last values can be scraped."""
+        if self._settings.delete_delay:
+            self._lingers.set()
+            time.sleep(self._settings.delete_delay)
+        for labels in self._touched:
+            try:
+                self._gateway.delete(labels)
+            except ExportError as error:
+                self._trouble.report(f"delete at {self._gateway!r}", error)
+                if not isinstance(error, RefusedError):
+                    return
+
 
 def _may_pass(error: ExportError | None) -> bool:
-    """Whether a push that failed so may succeed unchanged: what a gateway will not have, it will not have later."""
-    return not isinstance(error, RefusedError) or error.status >= _SERVER_ERROR or error.status == _TOO_MANY
+    """Whether a push that failed so may succeed unchanged."""
+    return not isinstance(error, RefusedError) or error.may_pass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from gangplank.errors import ExportError
+from gangplank.exporters.pushgateway.address import without_credentials
+from gangplank.exporters.pushgateway.connection import Deadline, bounded_adapter
+from gangplank.exporters.pushgateway.settings import Settings
 
 Headers = list[tuple[str, str]]
 Handler = Callable[..., Callable[[], None]]
@@ -17,6 +19,8 @@ Handler = Callable[..., Callable[[], None]]
 
 _READ_OF_A_REPLY = 500
 _ACCEPTED = range(200, 300)
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_NEVER = (400, 413, 415, 422)
 
 
 class RefusedError(ExportError):
@@ -30,23 +34,38 @@ class RefusedError(ExportError):
         super().__init__(message)
         self.status = status
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same may be accepted soon, by a gateway that has recovered."""
+        return self.status >= _SERVER_ERROR or self.status == _TOO_MANY
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether what was sent is at fault, rather than who sent it or the moment."""
+        return self.status in _NEVER
+
 
 class SessionHandler:
     """A push handler on one requests session: it keeps the connection and honours proxy settings.
 
+    What authenticates is in no error. Without it there is no authentication: a ``.netrc`` is not looked into.
+
     Args:
-        url: The gateway. A user and password in it go out as basic authentication, and appear in no error. Without
-            them there is none: a ``.netrc`` is not looked into.
+        settings: The gateway, and how to be known to it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._redacted = settings.redacted
+        self._deadline = Deadline()
         self._session = requests.Session()
-        parts = urlsplit(url)
-        self._session.auth = (
-            HTTPBasicAuth(unquote(parts.username), unquote(parts.password or ""))
-            if parts.username is not None
-            else lambda request: request
-        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, bounded_adapter(self._deadline))
+        self._session.headers.update(settings.headers)
+        self._session.auth = _authentication(settings)
+        # Given with each request, since REQUESTS_CA_BUNDLE would come before what the session has.
+        self._verify: str | bool = settings.certificate or True
+        if settings.client_certificate is not None:
+            self._session.cert = (settings.client_certificate, settings.client_key or settings.client_certificate)
 
     def __call__(
         self, url: str, method: str, timeout: float | None, headers: Headers, data: bytes
@@ -55,33 +74,63 @@ class SessionHandler:
 
         Raises:
             RefusedError: (from that function) the gateway answered with anything but success.
-            ExportError: (from that function) there was no answer.
+            ExportError: (from that function) there was no answer within ``timeout`` seconds, all in all.
         """
 
         def send() -> None:
-            try:
-                # Streamed, so that an endless reply is not read; a redirect would turn the PUT into a GET.
-                with self._session.request(
-                    method,
-                    without_credentials(url),
-                    data=data,
-                    headers=dict(headers),
-                    timeout=timeout,
-                    allow_redirects=False,
-                    stream=True,
-                ) as reply:
-                    said = _beginning(reply)
-                    if reply.status_code not in _ACCEPTED:
-                        message = f"{without_credentials(url)} answered {reply.status_code}: {said}"
-                        raise RefusedError(message, reply.status_code)
-            except requests.RequestException as error:
-                raise ExportError(redacted(str(error), url)) from None
+            self.exchange(method, url, timeout, headers, data)
 
         return send
+
+    def exchange(
+        self, method: str, url: str, timeout: float | None, headers: Headers | None = None, data: bytes = b""
+    ) -> str:
+        """Send a request, and return what the answer begins with.
+
+        Raises:
+            RefusedError: the gateway answered with anything but success.
+            ExportError: there was no answer within ``timeout`` seconds, all in all.
+        """
+        if timeout is not None:
+            self._deadline.set(timeout)
+        try:
+            # Streamed, so that an endless reply is not read; a redirect would turn the PUT into a GET.
+            with self._session.request(
+                method,
+                without_credentials(url),
+                data=data,
+                headers=dict(headers or ()),
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+            ) as reply:
+                said = _beginning(reply)
+                if reply.status_code not in _ACCEPTED:
+                    message = self._redacted(f"{without_credentials(url)} answered {reply.status_code}: {said}")
+                    raise RefusedError(message, reply.status_code)
+                return said
+        except requests.RequestException as error:
+            if timeout is not None and self._deadline.is_over():
+                raise ExportError(f"{without_credentials(url)} did not answer within {timeout:.3g} s") from None
+            raise ExportError(self._redacted(str(error))) from None
 
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+
+def _authentication(settings: Settings) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    if settings.username is not None:
+        # As bytes, since requests would encode text as Latin-1.
+        return HTTPBasicAuth(settings.username.encode(), (settings.password or "").encode())
+
+    def authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if settings.bearer_token is not None:
+            request.headers["Authorization"] = f"Bearer {settings.bearer_token}"
+        return request
+
+    return authenticate
 
 
 def _beginning(reply: requests.Response) -> str:
@@ -90,20 +139,3 @@ def _beginning(reply: requests.Response) -> str:
         return str(reply.raw.read(_READ_OF_A_REPLY, decode_content=True).decode(errors="replace").strip())
     except (HTTPError, OSError):  # the status has arrived, and is what counts
         return ""
-
-
-def without_credentials(url: str) -> str:
-    """Return ``url`` with user and password left out."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def redacted(message: str, url: str) -> str:
-    """Return ``message`` without the user and password that ``url`` holds."""
-    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
-    if not at:
-        return message
-    for secret in (userinfo, userinfo.partition(":")[2]):
-        if secret:
-            message = message.replace(secret, "***")
-    return message

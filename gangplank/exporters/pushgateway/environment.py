@@ -1,0 +1,57 @@
+"""Text of environment variables, as OpenTelemetry has it written, made into what arguments would hold."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from gangplank.errors import ConfigurationError
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def milliseconds(variable: str, text: str) -> float:
+    """Return a number of milliseconds as seconds.
+
+    Raises:
+        ConfigurationError: it is no number.
+    """
+    try:
+        return float(text) / 1000
+    except ValueError:
+        raise ConfigurationError(f"{variable} must be a number of milliseconds, such as 5000, got {text!r}") from None
+
+
+def boolean(variable: str, text: str) -> bool:
+    """Return whether it is ``true``, in upper or lower case.
+
+    Raises:
+        ConfigurationError: it is neither that nor ``false``.
+    """
+    try:
+        return _BOOLEANS[text.strip().lower()]
+    except KeyError:
+        raise ConfigurationError(f"{variable} must be true or false, got {text!r}") from None
+
+
+def pairs(variable: str, text: str) -> dict[str, str]:
+    """Return ``name=value,name=value`` as a dictionary; percent signs encode what values cannot hold as they are.
+
+    Raises:
+        ConfigurationError: one of them has no ``=``, or there are two of one name. The message does not repeat values,
+            which may be secret.
+    """
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, text.split(",")):
+        name, equals, value = pair.partition("=")
+        name = name.strip()
+        if not equals:
+            raise ConfigurationError(f"{variable} must be name=value, or several of them with commas between")
+        if name in found:
+            raise ConfigurationError(f"{variable} holds {name!r} twice")
+        found[name] = unquote(value.strip())
+    return found
+
+
+def as_it_is(variable: str, text: str) -> str:  # noqa: ARG001 - as those above
+    """Return the text."""
+    return text

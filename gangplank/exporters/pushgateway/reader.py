@@ -1,0 +1,147 @@
+"""The push exit of a MeterProvider: a reader of the OpenTelemetry SDK that pushes to a Pushgateway."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Callable, Hashable
+from types import MappingProxyType
+from typing import Any, Unpack
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
+from prometheus_client import CollectorRegistry
+
+from gangplank import sigterm
+from gangplank.catalogue import metric
+from gangplank.errors import ExportError
+from gangplank.exporters.pushgateway.families import relabelled, united
+from gangplank.exporters.pushgateway.gateway import Gateway
+from gangplank.exporters.pushgateway.groups import Member
+from gangplank.exporters.pushgateway.pusher import Pusher
+from gangplank.exporters.pushgateway.settings import PushSettings, resolve
+from gangplank.exporters.pushgateway.translation import members, with_explicit_buckets
+from gangplank.metrics import Phase
+from gangplank.state import State
+from gangplank.trouble import Trouble
+
+_logger = logging.getLogger("gangplank.exporters.pushgateway")
+_ERRORS = metric(Phase.EXPORT, "errors")
+_FALLBACKS = MappingProxyType(
+    {"interval": ("OTEL_METRIC_EXPORT_INTERVAL",), "timeout": ("OTEL_METRIC_EXPORT_TIMEOUT",)}
+)
+_DEFAULTS = MappingProxyType({"interval": "60000"})  # the SDK's
+
+
+class PushgatewayMetricReader(PrometheusMetricReader):
+    """Pushes what a MeterProvider has to a Prometheus Pushgateway, from a daemon thread of its own.
+
+    It is what ``OTEL_METRICS_EXPORTER=pushgateway`` stands for, and can be given to a MeterProvider:
+    ``MeterProvider([PushgatewayMetricReader("localhost:9091", "mnist")])``. Metrics are pushed at each interval and,
+    for the last time, when the provider is shut down, which it is when the program ends.
+
+    What Gangplank measures goes to the groups that :class:`~gangplank.PushgatewayExporter` sends it to, everything else
+    to the group ``{job}``. Labels of the instrumentation scope are left out, and an attribute that is called as a label
+    of the group becomes ``exported_...``.
+
+    Args:
+        address: As for :class:`~gangplank.PushgatewayExporter`.
+        job: The ``job`` label. By default ``OTEL_EXPORTER_PUSHGATEWAY_JOB``, else the resource's ``service.name``, with
+            ``service.namespace`` and a slash before it if there is one.
+        **settings: Those of :class:`~gangplank.PushgatewayExporter`, with their environment variables. ``interval`` and
+            ``timeout`` are also what ``OTEL_METRIC_EXPORT_INTERVAL`` and ``OTEL_METRIC_EXPORT_TIMEOUT`` say, else 60
+            and 5 seconds. ``timeout`` also bounds the shutdown.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ConfigurationError: an argument or an environment variable has a value that is not allowed.
+    """
+
+    def __init__(self, address: str | None = None, job: str | None = None, **settings: Unpack[PushSettings]) -> None:
+        resolved = resolve({"address": address, "job": job, **settings}, fallbacks=_FALLBACKS, defaults=_DEFAULTS)
+        if resolved.handle_sigterm:
+            sigterm.install()
+        self._everything = CollectorRegistry()
+        super().__init__(scope_info_enabled=False, registry=self._everything)
+        self._has_collected = False
+        self._is_shut_down = False
+        self._state = State()
+        self._trouble = Trouble(_logger, self._count)
+        self._gateway = Gateway(resolved, resolved.job or "")
+        self._bound = resolved.timeout
+        self._pusher = Pusher(self._gateway, _ReaderFeed(self._read, resolved.method), self._state, self._trouble)
+        # For a reader that no provider shuts down, as one that was added to it later.
+        atexit.register(self.shutdown)
+        self._take_back = sigterm.on_sigterm(self._on_sigterm)
+
+    def __repr__(self) -> str:
+        return f"<PushgatewayMetricReader to {self._gateway!r}>"
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Push now, and return whether the gateway accepted it within the time."""
+        try:
+            self._pusher.flush(timeout_millis / 1000)
+        except ExportError as error:
+            _logger.warning("could not flush: %s", error)
+            return False
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401 - as the SDK has it
+        """Push for the last time and let go of thread and connection, within the timeout of a push at most."""
+        if self._is_shut_down:
+            return
+        self._is_shut_down = True
+        atexit.unregister(self.shutdown)
+        self._take_back()
+        self._pusher.close(min(timeout_millis / 1000, self._bound))
+        super().shutdown(timeout_millis, **kwargs)
+
+    def _receive_metrics(self, metrics_data: MetricsData | None, timeout_millis: float = 10_000, **kwargs: Any) -> None:  # noqa: ANN401
+        if metrics_data is None:
+            return
+        self._has_collected = True
+        if not self._gateway.job and metrics_data.resource_metrics:
+            self._gateway.job = _job(metrics_data.resource_metrics[0].resource)
+        super()._receive_metrics(with_explicit_buckets(metrics_data), timeout_millis, **kwargs)
+
+    def _read(self) -> list[Member]:
+        """Return what the provider has; nothing if it has let go of this reader, which is no news about what it had."""
+        if getattr(self, "_collect", self) is None:  # else the SDK logs that it has no provider
+            return []
+        self._has_collected = False
+        metrics = list(self._everything.collect())
+        if not self._has_collected:
+            return []
+        taken = ("job", *self._gateway.settings.grouping_key)
+        found = list(members(united((relabelled(one, taken) for one in metrics), self._trouble)))
+        # What every process has is no reason to replace what another had to say.
+        return found if any(member.metric.name != "target" for member in found) else []
+
+    def _on_sigterm(self, *, ends: bool) -> None:
+        if ends:
+            self.shutdown()
+        else:
+            self.force_flush(self._bound * 1000)
+
+    def _count(self, error: BaseException) -> None:
+        self._state.counter(_ERRORS, error_type=type(error).__name__).add(1)
+
+
+class _ReaderFeed:
+    """What a reader collects."""
+
+    def __init__(self, read: Callable[[], list[Member]], method: str) -> None:
+        self.read = read
+        self.method = method
+
+    def version(self) -> Hashable:
+        """Return something new: only collecting tells whether there is news."""
+        return object()
+
+
+def _job(resource: Resource) -> str:
+    """Return the job that a resource stands for: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/."""
+    name = str(resource.attributes.get(SERVICE_NAME) or "unknown_service")
+    namespace = resource.attributes.get(SERVICE_NAMESPACE)
+    return f"{namespace}/{name}" if namespace else name

@@ -1,0 +1,303 @@
+"""The settings of the push exits: one table, from which arguments and environment variables are read alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from types import MappingProxyType
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+
+from gangplank import checks
+from gangplank import environment_variables as variables
+from gangplank.exporters.pushgateway import allowed, environment
+from gangplank.exporters.pushgateway.address import without_credentials
+from gangplank.ranks import rank
+
+_AUTHENTICATION = ("username", "password", "bearer_token")
+DEFAULT = "default"
+"""The source of a setting that nobody made."""
+
+
+class PushSettings(TypedDict, total=False):
+    """The settings that :class:`PushgatewayExporter` and :class:`PushgatewayMetricReader` share. None is not given."""
+
+    grouping_key: Mapping[str, str] | None
+    method: str | None
+    interval: float | None
+    timeout: float | None
+    username: str | None
+    password: str | None
+    bearer_token: str | None
+    headers: Mapping[str, str] | None
+    certificate: str | PathLike[str] | None
+    client_certificate: str | PathLike[str] | None
+    client_key: str | PathLike[str] | None
+    compression: str | None
+    at_end: str | None
+    delete_delay: float | None
+    handle_sigterm: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: The argument.
+        variable: The environment variable.
+        about: What it says, in a sentence.
+        check: Returns the value, given what to call it, if it is allowed.
+        read: Makes the text of the variable a value.
+        default: What it is when nobody says; in the variable's form.
+        secret: It is not to be shown.
+    """
+
+    name: str
+    variable: str
+    about: str
+    check: Callable[[str, Any], Any]
+    read: Callable[[str, str], Any] = environment.as_it_is
+    default: str = ""
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting(
+        "address",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_ENDPOINT,
+        "The gateway, as `host:port` or as a URL. `https://user:password@host` authenticates.",
+        checks.http_url,
+        default="http://localhost:9091",
+    ),
+    Setting(
+        "job",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_JOB,
+        "The label `job` of everything pushed. Without it, OpenTelemetry's `service.name`.",
+        allowed.job,
+    ),
+    Setting(
+        "grouping_key",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_GROUPING_KEY,
+        "More labels of the groups, such as `instance=a,team=ml`, to keep processes of one job apart.",
+        allowed.grouping_key,
+        environment.pairs,
+    ),
+    Setting(
+        "method",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_METHOD,
+        "`PUT` replaces what a group held before, `POST` only metrics of the same name.",
+        allowed.method,
+        default="PUT",
+    ),
+    Setting(
+        "interval",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_INTERVAL,
+        "Milliseconds between pushes that nothing else asks for.",
+        checks.seconds,
+        environment.milliseconds,
+        default="15000",
+    ),
+    Setting(
+        "timeout",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_TIMEOUT,
+        "Milliseconds that one push may take, from the connection to the answer's end.",
+        checks.seconds,
+        environment.milliseconds,
+        default="5000",
+    ),
+    Setting("username", variables.OTEL_EXPORTER_PUSHGATEWAY_USERNAME, "For basic authentication.", allowed.username),
+    Setting(
+        "password",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_PASSWORD,
+        "For basic authentication.",
+        allowed.password,
+        secret=True,
+    ),
+    Setting(
+        "bearer_token",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_BEARER_TOKEN,
+        "Goes out as `Authorization: Bearer ...`.",
+        allowed.bearer_token,
+        secret=True,
+    ),
+    Setting(
+        "headers",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_HEADERS,
+        "More HTTP headers, such as `X-Scope-OrgID=team`, values percent-encoded.",
+        allowed.headers,
+        environment.pairs,
+        secret=True,
+    ),
+    Setting(
+        "certificate",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_CERTIFICATE,
+        "A PEM file of the authorities to trust, in place of the usual ones.",
+        allowed.authorities,
+    ),
+    Setting(
+        "client_certificate",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_CLIENT_CERTIFICATE,
+        "A PEM file with the certificate to show to the gateway.",
+        allowed.file,
+    ),
+    Setting(
+        "client_key",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_CLIENT_KEY,
+        "A PEM file with that certificate's key, unencrypted, if the certificate's file does not hold it.",
+        allowed.file,
+    ),
+    Setting(
+        "compression",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_COMPRESSION,
+        "`gzip` or `none`.",
+        allowed.compression,
+        default="none",
+    ),
+    Setting(
+        "at_end",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_AT_END,
+        "When the process ends: `keep` what is at the gateway, or `delete` the groups that it pushed.",
+        allowed.at_end,
+        default="keep",
+    ),
+    Setting(
+        "delete_delay",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_DELETE_DELAY,
+        "Milliseconds to wait before deleting, for Prometheus to see the last values; the process waits with them.",
+        allowed.delay,
+        environment.milliseconds,
+        default="0",
+    ),
+    Setting(
+        "handle_sigterm",
+        variables.OTEL_EXPORTER_PUSHGATEWAY_HANDLE_SIGTERM,
+        "`true`: on SIGTERM, push for the last time before who handled it otherwise does.",
+        checks.flag,
+        environment.boolean,
+        default="false",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings that are allowed, and where they come from.
+
+    Attributes:
+        address: The gateway's URL, which may hold a user and a password.
+        job: The ``job`` label; None if it is yet to be found out.
+        grouping_key: More labels.
+        method: ``"PUT"`` or ``"POST"``.
+        interval: Seconds.
+        timeout: Seconds.
+        username: Of basic authentication, also where the address has it.
+        password: Of basic authentication, also where the address has it.
+        bearer_token: Without the word ``Bearer``.
+        headers: More headers.
+        certificate: A file of authorities.
+        client_certificate: A file.
+        client_key: A file.
+        compression: ``"gzip"`` or ``"none"``.
+        at_end: ``"keep"`` or ``"delete"``.
+        delete_delay: Seconds.
+        handle_sigterm: Whether to push on SIGTERM.
+        sources: For each setting the environment variable that it comes from, ``"argument"`` or ``"default"``.
+    """
+
+    address: str = field(repr=False)
+    job: str | None = None
+    grouping_key: Mapping[str, str] = field(default_factory=dict)
+    method: str = "PUT"
+    interval: float
+    timeout: float
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    bearer_token: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    compression: str = "none"
+    at_end: str = "keep"
+    delete_delay: float = 0.0
+    handle_sigterm: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown_address(self) -> str:
+        """The address without what it may hold of a user and a password."""
+        return without_credentials(self.address)
+
+    def redacted(self, message: str) -> str:
+        """Return ``message`` without anything secret that these settings hold, and in one line."""
+        userinfo = urlsplit(self.address).netloc.rpartition("@")[0]
+        secrets = {userinfo, userinfo.partition(":")[2], self.password, self.bearer_token, *self.headers.values()}
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            message = message.replace(secret, "***")
+        return "".join(character if character.isprintable() else " " for character in message)
+
+
+def resolve(
+    given: Mapping[str, Any],
+    *,
+    fallbacks: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> Settings:
+    """Return settings: as they are given, or else as the environment has them, or else as by default.
+
+    Args:
+        given: By name; None is not given.
+        fallbacks: More variables for some of them, in order.
+        defaults: Other defaults for some of them, in the form that a variable has.
+
+    Raises:
+        TypeError: an argument has the wrong type, or there is no such setting.
+        ConfigurationError: a value that is not allowed; the message names the argument or the variable.
+    """
+    unknown = given.keys() - {setting.name for setting in SETTINGS}
+    if unknown:
+        raise TypeError(f"there is no setting {min(unknown)!r}; there are {', '.join(s.name for s in SETTINGS)}")
+    in_code = {name: value for name, value in given.items() if value is not None}
+    ignored = _AUTHENTICATION if _authenticates(in_code) else ()
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for setting in SETTINGS:
+        name, source = setting.name, ""
+        if name in in_code:
+            source, value = "argument", setting.check(name, in_code[name])
+        else:
+            names = (setting.variable, *fallbacks.get(name, ())) if name not in ignored else ()
+            source = next((one for one in names if os.environ.get(one, "").strip()), DEFAULT)
+            text = defaults.get(name, setting.default) if source == DEFAULT else os.environ[source]
+            value = setting.check(source, setting.read(source, text)) if text.strip() else None
+        if value is not None:
+            values[name] = value
+        sources[name] = source
+    return _completed(values, sources)
+
+
+def _authenticates(in_code: Mapping[str, Any]) -> bool:
+    """Whether who goes there is said in the code: half of that and half of the environment would be a third person."""
+    address = in_code.get("address")
+    return any(name in in_code for name in _AUTHENTICATION) or (isinstance(address, str) and "@" in address)
+
+
+def _completed(values: dict[str, Any], sources: dict[str, str]) -> Settings:
+    """Return settings of values that are allowed each by itself."""
+    parts = urlsplit(values["address"])
+    names = {name: name if source in ("argument", DEFAULT) else source for name, source in sources.items()}
+    allowed.together(values, names)
+    if parts.username is not None and "username" not in values and "bearer_token" not in values:
+        values["username"], values["password"] = allowed.unquoted(parts)
+    found = rank()
+    key = dict(values.get("grouping_key", {}))
+    if found is not None and "rank" not in key:
+        key["rank"] = str(found[0])
+        sources["grouping_key"] = (
+            f"{sources['grouping_key']} and {found[1]}" if values.get("grouping_key") else found[1]
+        )
+    values["grouping_key"] = key
+    return Settings(**values, sources=sources)
