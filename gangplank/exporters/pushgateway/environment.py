@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import unquote
 
 from gangplank.errors import ConfigurationError
@@ -55,3 +56,14 @@ def pairs(variable: str, text: str) -> dict[str, str]:
 def as_it_is(variable: str, text: str) -> str:  # noqa: ARG001 - as those above
     """Return the text."""
     return text
+
+
+def service_name() -> str | None:
+    """Return what OpenTelemetry's environment variables call this program, which the SDK need not be there to read."""
+    attributes: dict[str, str] = {}
+    for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        name, _, value = pair.partition("=")
+        attributes[name.strip()] = unquote(value.strip())
+    service = os.environ.get("OTEL_SERVICE_NAME") or attributes.get("service.name")
+    namespace = attributes.get("service.namespace")
+    return f"{namespace}/{service}" if service and namespace else service

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Unpack
-from urllib.parse import unquote
 
 from gangplank import checks, sigterm
 from gangplank.errors import ConfigurationError
+from gangplank.exporters.pushgateway import environment
 from gangplank.exporters.pushgateway.feed import StateFeed
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.pusher import Pusher
@@ -87,21 +86,10 @@ def push_settings(address: str | None, job: str | None, **settings: Unpack[PushS
         ConfigurationError: an argument or an environment variable has a value that is not allowed, or nothing says
             what the job is.
     """
-    defaults = {"job": _service_name() or ""}
+    defaults = {"job": environment.service_name() or ""}
     resolved = resolve({"address": address, "job": job, **settings}, defaults=defaults)
     if resolved.job is None:
         raise ConfigurationError(
             "job must be given, or OTEL_EXPORTER_PUSHGATEWAY_JOB or OTEL_SERVICE_NAME be set: it names what is pushed"
         )
     return resolved
-
-
-def _service_name() -> str | None:
-    """Return what OpenTelemetry's environment variables call this program, which the SDK need not be there to read."""
-    attributes: dict[str, str] = {}
-    for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
-        name, _, value = pair.partition("=")
-        attributes[name.strip()] = unquote(value.strip())
-    service = os.environ.get("OTEL_SERVICE_NAME") or attributes.get("service.name")
-    namespace = attributes.get("service.namespace")
-    return f"{namespace}/{service}" if service and namespace else service

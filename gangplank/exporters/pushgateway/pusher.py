@@ -51,7 +51,7 @@ class Pusher:
         self._delivered: dict[_Labels, int] = {}
         self._refused: dict[_Labels, tuple[int, RefusedError]] = {}
         self._touched: dict[_Labels, None] = {}
-        self._delivered_version: Hashable = feed.version()
+        self._delivered_version: Hashable = 0  # that of a state in which nothing was written
         self._changed = threading.Condition()
         self._wanted = self._waited_for = False
         self._closing = False

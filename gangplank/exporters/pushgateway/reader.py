@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Callable, Hashable
-from types import MappingProxyType
 from typing import Any, Unpack
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -20,7 +19,7 @@ from gangplank.exporters.pushgateway.families import relabelled, united
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.groups import Member
 from gangplank.exporters.pushgateway.pusher import Pusher
-from gangplank.exporters.pushgateway.settings import PushSettings, resolve
+from gangplank.exporters.pushgateway.settings import OF_READER, PushSettings, resolve
 from gangplank.exporters.pushgateway.translation import members, with_explicit_buckets
 from gangplank.metrics import Phase
 from gangplank.state import State
@@ -28,10 +27,6 @@ from gangplank.trouble import Trouble
 
 _logger = logging.getLogger("gangplank.exporters.pushgateway")
 _ERRORS = metric(Phase.EXPORT, "errors")
-_FALLBACKS = MappingProxyType(
-    {"interval": ("OTEL_METRIC_EXPORT_INTERVAL",), "timeout": ("OTEL_METRIC_EXPORT_TIMEOUT",)}
-)
-_DEFAULTS = MappingProxyType({"interval": "60000"})  # the SDK's
 
 
 class PushgatewayMetricReader(PrometheusMetricReader):
@@ -59,7 +54,7 @@ class PushgatewayMetricReader(PrometheusMetricReader):
     """
 
     def __init__(self, address: str | None = None, job: str | None = None, **settings: Unpack[PushSettings]) -> None:
-        resolved = resolve({"address": address, "job": job, **settings}, fallbacks=_FALLBACKS, defaults=_DEFAULTS)
+        resolved = resolve({"address": address, "job": job, **settings}, **OF_READER)
         if resolved.handle_sigterm:
             sigterm.install()
         self._everything = CollectorRegistry()

@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from gangplank import checks
@@ -39,6 +38,19 @@ class PushSettings(TypedDict, total=False):
     at_end: str | None
     delete_delay: float | None
     handle_sigterm: bool | None
+
+
+class Others(TypedDict, total=False):
+    """Where else a setting comes from: more variables, in order, and other defaults, in the form of a variable."""
+
+    fallbacks: Mapping[str, tuple[str, ...]]
+    defaults: Mapping[str, str]
+
+
+OF_READER: Others = {
+    "fallbacks": {"interval": ("OTEL_METRIC_EXPORT_INTERVAL",), "timeout": ("OTEL_METRIC_EXPORT_TIMEOUT",)},
+    "defaults": {"interval": "60000"},  # the SDK's
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,18 +252,12 @@ class Settings:
         return "".join(character if character.isprintable() else " " for character in message)
 
 
-def resolve(
-    given: Mapping[str, Any],
-    *,
-    fallbacks: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
-    defaults: Mapping[str, str] = MappingProxyType({}),
-) -> Settings:
+def resolve(given: Mapping[str, Any], **others: Unpack[Others]) -> Settings:
     """Return settings: as they are given, or else as the environment has them, or else as by default.
 
     Args:
         given: By name; None is not given.
-        fallbacks: More variables for some of them, in order.
-        defaults: Other defaults for some of them, in the form that a variable has.
+        **others: What else to look at.
 
     Raises:
         TypeError: an argument has the wrong type, or there is no such setting.
@@ -262,6 +268,7 @@ def resolve(
         raise TypeError(f"there is no setting {min(unknown)!r}; there are {', '.join(s.name for s in SETTINGS)}")
     in_code = {name: value for name, value in given.items() if value is not None}
     ignored = _AUTHENTICATION if _authenticates(in_code) else ()
+    fallbacks, defaults = others.get("fallbacks", {}), others.get("defaults", {})
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for setting in SETTINGS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import requests
@@ -20,6 +21,7 @@ Handler = Callable[..., Callable[[], None]]
 _READ_OF_A_REPLY = 500
 _ACCEPTED = range(200, 300)
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_OBJECT = re.compile(r"^\w+\(host=.*?, port=\d+\): ")
 _NEVER = (400, 413, 415, 422)
 
 
@@ -83,9 +85,15 @@ class SessionHandler:
         return send
 
     def exchange(
-        self, method: str, url: str, timeout: float | None, headers: Headers | None = None, data: bytes = b""
+        self,
+        method: str,
+        url: str,
+        timeout: float | None,
+        headers: Headers | None = None,
+        data: bytes = b"",
+        most: int = _READ_OF_A_REPLY,
     ) -> str:
-        """Send a request, and return what the answer begins with.
+        """Send a request, and return what the answer begins with, up to ``most`` bytes.
 
         Raises:
             RefusedError: the gateway answered with anything but success.
@@ -105,7 +113,7 @@ class SessionHandler:
                 stream=True,
                 verify=self._verify,
             ) as reply:
-                said = _beginning(reply)
+                said = _beginning(reply, most)
                 if reply.status_code not in _ACCEPTED:
                     message = self._redacted(f"{without_credentials(url)} answered {reply.status_code}: {said}")
                     raise RefusedError(message, reply.status_code)
@@ -113,7 +121,7 @@ class SessionHandler:
         except requests.RequestException as error:
             if timeout is not None and self._deadline.is_over():
                 raise ExportError(f"{without_credentials(url)} did not answer within {timeout:.3g} s") from None
-            raise ExportError(self._redacted(str(error))) from None
+            raise ExportError(self._redacted(f"{without_credentials(url)}: {_reason(error)}")) from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -133,9 +141,15 @@ def _authentication(settings: Settings) -> Callable[[requests.PreparedRequest], 
     return authenticate
 
 
-def _beginning(reply: requests.Response) -> str:
+def _reason(error: requests.RequestException) -> str:
+    """Return what is at the bottom of an error, without the objects that it passed through."""
+    inner: object = error.args[0] if error.args else error
+    return _OBJECT.sub("", str(getattr(inner, "reason", None) or error))
+
+
+def _beginning(reply: requests.Response, most: int) -> str:
     """Return what a reply begins with; read to its end, which is near, it lets the connection serve the next push."""
     try:
-        return str(reply.raw.read(_READ_OF_A_REPLY, decode_content=True).decode(errors="replace").strip())
+        return str(reply.raw.read(most, decode_content=True).decode(errors="replace").strip())
     except (HTTPError, OSError):  # the status has arrived, and is what counts
         return ""
