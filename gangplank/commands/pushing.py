@@ -15,7 +15,8 @@ from gangplank.commands import dry_run
 from gangplank.commands.report import Report, Verdict
 from gangplank.errors import ExportError
 from gangplank.exporters.pushgateway import environment
-from gangplank.exporters.pushgateway.settings import OF_READER, SETTINGS, Others, Settings, resolve
+from gangplank.exporters.pushgateway.settings import Settings, resolve
+from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS, Others
 from gangplank.exporters.pushgateway.transport import RefusedError, SessionHandler
 
 _LARGEST_PAGE = 32 * 2**20
@@ -59,6 +60,8 @@ def _show(settings: Settings, report: Report) -> None:
             value = settings.shown_address
         if value is None or value == {}:
             continue
+        if setting.name == "job" and source == "default":
+            source = "OpenTelemetry's service name"
         report.setting(setting.name, "(set, not shown)" if setting.secret else _shown(value), source)
 
 

@@ -19,7 +19,8 @@ from gangplank.exporters.pushgateway.families import relabelled, united
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.groups import Member
 from gangplank.exporters.pushgateway.pusher import Pusher
-from gangplank.exporters.pushgateway.settings import OF_READER, PushSettings, resolve
+from gangplank.exporters.pushgateway.settings import PushSettings, resolve
+from gangplank.exporters.pushgateway.table import OF_READER
 from gangplank.exporters.pushgateway.translation import members, with_explicit_buckets
 from gangplank.metrics import Phase
 from gangplank.state import State
