@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,14 +11,15 @@ from typing import Any
 
 import keras
 import numpy as np
+from predecessor import NAME as PREDECESSOR
+from predecessor import load
 from prometheus_client import CollectorRegistry
 
 from gangplank import Drift, PrometheusModel, Telemetry, TelemetryModel
 from gangplank.testing import InMemoryExporter
 
 BATCH, FEATURES, CLASSES = 32, 16, 4
-BARE, PREDECESSOR, OURS = "bare model", "gangplank 0.5.0", "TelemetryModel"
-_PREDECESSOR = "gangplank==0.5.0"
+BARE, OURS = "bare model", "TelemetryModel"
 
 Model = Callable[[Any], Any]
 
@@ -68,25 +65,13 @@ def dense() -> keras.Model:
     return keras.Sequential([keras.Input((FEATURES,)), hidden, keras.layers.Dense(CLASSES)], name="dense")
 
 
-@functools.cache
 def predecessor(folder: Path | None) -> Callable[..., Model]:
-    """Return the proxy of gangplank 0.5.0, under a module name that leaves ours in peace.
+    """Return the proxy of gangplank 0.5.0.
 
     Args:
         folder: Where its package ``gangplank`` lies. By default it is fetched from PyPI.
     """
-    with tempfile.TemporaryDirectory() as fetched:
-        if folder is None:
-            folder = Path(fetched)
-            install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            subprocess.run([*install, "--target", fetched, _PREDECESSOR], check=True)  # noqa: S603 - pip
-        source = folder / "gangplank" / "prometheus_model.py"
-        spec = importlib.util.spec_from_file_location("predecessor", source)
-        if spec is None or spec.loader is None:
-            raise SystemExit(f"{source} is no Python module")
-        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    proxy: Callable[..., Model] = module.PrometheusModel
+    proxy: Callable[..., Model] = load("prometheus_model", folder).PrometheusModel
     return proxy
 
 

@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import gangplank
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +30,11 @@ def test_second_source_root_and_scripts_are_no_packages() -> None:
         assert not (ROOT / folder / "__init__.py").exists()
 
 
-def test_the_metrics_page_is_what_the_catalogue_says() -> None:
-    """The page is generated; python docs/make_metrics_page.py writes it anew."""
-    generated = runpy.run_path(str(ROOT / "docs" / "make_metrics_page.py"))["page"]()
-    assert (ROOT / "docs" / "reference" / "metrics.md").read_text() == generated
+@pytest.mark.parametrize("page", ["metrics", "environment"])
+def test_generated_pages_are_what_the_tables_say(page: str) -> None:
+    """Python docs/make_metrics_page.py, and make_environment_page.py, write them anew."""
+    generated = runpy.run_path(str(ROOT / "docs" / f"make_{page}_page.py"))["page"]()
+    assert (ROOT / "docs" / "reference" / f"{page}.md").read_text() == generated
 
 
 def test_public_names() -> None:
