@@ -68,7 +68,13 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "PushgatewayMetricReader": (
         "gangplank.exporters.pushgateway.reader",
         "opentelemetry",
-        ("prometheus_client", "requests", "opentelemetry.sdk", "opentelemetry.exporter"),
+        (
+            "prometheus_client",
+            "requests",
+            "opentelemetry.sdk",
+            "opentelemetry.exporter",
+            "opentelemetry.exporter.prometheus",
+        ),
     ),
     "Telemetry": ("gangplank.telemetry", None, ()),
     "TelemetryCallback": ("gangplank_keras", "keras", ("keras", "numpy", "wrapt")),

@@ -45,6 +45,7 @@ def loaded(script: Script, source: str) -> str:
         "import gangplank, gangplank.telemetry",
         "from gangplank import Telemetry, Drift, ConfigurationError; Telemetry().start()",
         "import gangplank.runs, gangplank.testing",
+        "import gangplank.environment_variables",
     ],
 )
 def test_the_core_loads_nothing_heavy(script: Script, source: str) -> None:
@@ -115,6 +116,9 @@ def test_the_version_is_the_distributions() -> None:
         ("PrometheusExporter", "prometheus_client", "prometheus"),
         ("PushgatewayExporter", "prometheus_client", "pushgateway"),
         ("PushgatewayExporter", "requests", "pushgateway"),
+        ("PushgatewayMetricReader", "requests", "opentelemetry"),
+        ("PushgatewayMetricReader", "opentelemetry.sdk", "opentelemetry"),
+        ("PushgatewayMetricReader", "opentelemetry.exporter.prometheus", "opentelemetry"),
     ],
 )
 def test_a_missing_extra_is_named_with_the_command_that_brings_it(

@@ -85,12 +85,12 @@ class PushgatewayMetricReader(PrometheusMetricReader):
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401 - as the SDK has it
         """Push for the last time and let go of thread and connection, within the timeout of a push at most."""
+        self._pusher.close(min(timeout_millis / 1000, self._bound))  # or wait for another thread that does
         if self._is_shut_down:
             return
         self._is_shut_down = True
         atexit.unregister(self.shutdown)
         self._take_back()
-        self._pusher.close(min(timeout_millis / 1000, self._bound))
         super().shutdown(timeout_millis, **kwargs)
 
     def _receive_metrics(self, metrics_data: MetricsData | None, timeout_millis: float = 10_000, **kwargs: Any) -> None:  # noqa: ANN401

@@ -141,10 +141,10 @@ def _authentication(settings: Settings) -> Callable[[requests.PreparedRequest], 
     return authenticate
 
 
-def _reason(error: requests.RequestException) -> str:
-    """Return what is at the bottom of an error, without the objects that it passed through."""
-    inner: object = error.args[0] if error.args else error
-    return _OBJECT.sub("", str(getattr(inner, "reason", None) or error))
+def _reason(error: BaseException) -> str:
+    """Return what is at the bottom of an error, without the layers that it passed through."""
+    inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
+    return _reason(inner) if isinstance(inner, BaseException) else _OBJECT.sub("", str(error))
 
 
 def _beginning(reply: requests.Response, most: int) -> str:
