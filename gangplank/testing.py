@@ -5,6 +5,7 @@ Gangplank's own tests are built on these.
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class ManualClock:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request that a :class:`FakeGateway` got."""
+    """One request that a :class:`FakeGateway` got; its body is unpacked if it was packed."""
 
     method: str
     path: str
@@ -178,8 +179,10 @@ class FakeGateway:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-                gateway._take(Request(self.command, self.path, dict(self.headers), body))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                gateway._take(Request(self.command, self.path, dict(self.headers), body.decode()))
                 gateway.held.wait()
                 try:
                     self.send_response(gateway.status)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gangplank import checks
 from gangplank.exporters.pushgateway.exporter import PushgatewayExporter, push_settings
-from gangplank.exporters.pushgateway.transport import Handler, Headers, SessionHandler
+from gangplank.exporters.pushgateway.transport import Exchange, Handler, Headers, SessionHandler
 from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
 from gangplank_keras.callback import TelemetryCallback
@@ -82,6 +82,11 @@ class _Relay:
     ) -> Callable[[], None]:
         """Return what the handler returns."""
         return self.handler(url=url, method=method, timeout=timeout, headers=headers, data=data)
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """What asks the gateway, unless a user's handler does the HTTP."""
+        return self._session.exchange if self.handler is self._session else None
 
     def close(self) -> None:
         """Close the connection of the exporter's own handler; a later push opens it again."""

@@ -8,18 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from prometheus_client.parser import text_string_to_metric_families
 from requests.utils import get_environ_proxies
 
 from gangplank.commands import dry_run
 from gangplank.commands.report import Report, Verdict
 from gangplank.errors import ExportError
 from gangplank.exporters.pushgateway import environment
+from gangplank.exporters.pushgateway.inventory import LARGEST_PAGE, inventory
 from gangplank.exporters.pushgateway.settings import Settings, resolve
 from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS, Others
 from gangplank.exporters.pushgateway.transport import RefusedError, SessionHandler
 
-_LARGEST_PAGE = 32 * 2**20
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -90,7 +89,7 @@ def _check_answer(settings: Settings, report: Report) -> None:
     address = settings.shown_address
 
     def get(path: str) -> str:
-        return session.exchange("GET", f"{address}{path}", settings.timeout, most=_LARGEST_PAGE)
+        return session.exchange("GET", f"{address}{path}", settings.timeout, most=LARGEST_PAGE)
 
     try:
         get("/-/ready")
@@ -115,22 +114,16 @@ def _version(get: Callable[[str], str]) -> str:
 
 def _show_groups(page: str, job: str, report: Report) -> None:
     """Report when the job's groups were last pushed, and which pushes were refused."""
-    times: dict[str, dict[str, float]] = {}
-    lines = "".join(f"{line}\n" for line in page.splitlines() if line.startswith("push_"))
-    for family in text_string_to_metric_families(lines):
-        for sample in family.samples:
-            if sample.labels.pop("job", None) == job:
-                labels = ", ".join(f"{name}={value!r}" for name, value in sorted(sample.labels.items()) if value)
-                times.setdefault(labels, {})[sample.name] = sample.value
-    if not times:
+    found = [group for group in inventory(page) if ("job", job) in group.labels]
+    if not found:
         report.finding(Verdict.NOTE, f"it has nothing of the job {job!r} yet")
-    for labels, of_group in sorted(times.items()):
-        pushed, refused = (of_group.get(f"push_{what}time_seconds", 0) for what in ("", "failure_"))
-        group = f"group {{job={job!r}{', ' if labels else ''}{labels}}}"
-        if refused > pushed:
-            report.finding(Verdict.WRONG, f"{group}: the last push, {_moment(refused)}, was refused")
+    for group in sorted(found, key=lambda group: sorted(group.labels)):
+        others = "".join(f", {name}={value!r}" for name, value in sorted(group.labels) if name != "job")
+        name = f"group {{job={job!r}{others}}}"
+        if group.refused > group.pushed:
+            report.finding(Verdict.WRONG, f"{name}: the last push, {_moment(group.refused)}, was refused")
         else:
-            report.finding(Verdict.OK, f"{group}: last pushed {_moment(pushed)}")
+            report.finding(Verdict.OK, f"{name}: last pushed {_moment(group.pushed)}")
 
 
 def _moment(timestamp: float) -> str:

@@ -11,8 +11,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from gangplank.errors import ExportError
 from gangplank.exporters.pushgateway.address import group_url
 from gangplank.exporters.pushgateway.groups import Group
+from gangplank.exporters.pushgateway.inventory import LARGEST_PAGE, inventory, labels_of_group
 from gangplank.exporters.pushgateway.settings import Settings
-from gangplank.exporters.pushgateway.transport import Handler, Headers, RefusedError, SessionHandler
+from gangplank.exporters.pushgateway.transport import Exchange, Handler, Headers, RefusedError, SessionHandler
 
 
 class Gateway:
@@ -52,6 +53,23 @@ class Gateway:
             ExportError: it may still be there.
         """
         self._exchange("DELETE", labels, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)], b"")
+
+    def has(self, groups: Iterable[Group]) -> list[bool] | None:
+        """Return of each group whether the gateway has it; None if it does not say, or a user's handler does the HTTP.
+
+        Raises:
+            ExportError: the gateway did not answer.
+        """
+        exchange: Exchange | None = getattr(self._handler, "exchange", None)
+        if exchange is None:
+            return None
+        try:
+            page = exchange("GET", f"{self.settings.address}/metrics", self.settings.timeout, most=LARGEST_PAGE)
+            held = {group.labels for group in inventory(page) if group.pushed}
+        except (RefusedError, ValueError):  # the latter for a page that is none
+            return None
+        ours = (("job", self.job), *self.settings.grouping_key.items())
+        return [labels_of_group((*ours, *group.labels)) in held for group in groups]
 
     def url(self, labels: Iterable[tuple[str, str]], *, shown: bool = True) -> str:
         """Return the URL of the group of these labels.

@@ -6,14 +6,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from gangplank.catalogue import metric
 from gangplank.errors import ExportError
 from gangplank.exporters.pushgateway.families import united
 from gangplank.exporters.pushgateway.feed import Feed
 from gangplank.exporters.pushgateway.gateway import Gateway
-from gangplank.exporters.pushgateway.groups import Group, members, of_runs, text
+from gangplank.exporters.pushgateway.groups import Group, Member, members, of_runs, text
 from gangplank.exporters.pushgateway.schedule import LAST_RETRIES, Schedule, jittered
 from gangplank.exporters.pushgateway.transport import RefusedError
 from gangplank.metrics import Phase
@@ -51,6 +51,7 @@ class Pusher:
         self._delivered: dict[_Labels, int] = {}
         self._refused: dict[_Labels, tuple[int, RefusedError]] = {}
         self._touched: dict[_Labels, None] = {}
+        self._was_away = False
         self._delivered_version: Hashable = 0  # that of a state in which nothing was written
         self._changed = threading.Condition()
         self._wanted = self._waited_for = False
@@ -173,8 +174,18 @@ class Pusher:
             own = members(family for family in self._state.read() if family.metric.phase is Phase.EXPORT)
             metrics = united([*rest, *(member.metric for member in own)], self._trouble)
             refusal = self._push(Group(self._feed.method, (), text(metrics))) or refusal
+        if self._was_away:
+            self._restore(everything)
         if refusal is not None:
             raise refusal
+
+    def _restore(self, everything: Sequence[Member]) -> None:
+        """Push what a gateway has forgotten that was away: it may have begun anew, without what it had been sent."""
+        groups = [group for group in of_runs(everything, self._settings.method) if group.labels in self._delivered]
+        for group, is_there in zip(groups, self._gateway.has(groups) or [], strict=False):
+            if not is_there:
+                self._push(group)
+        self._was_away = False
 
     def _push_changed(self, group: Group, *, asked: bool) -> RefusedError | None:
         content = hash(group.body)
@@ -198,6 +209,7 @@ class Pusher:
             self._trouble.report(f"push to {self._gateway!r}", error, cause=type(error).__name__ + status)
             if not isinstance(error, RefusedError):
                 self._delivered.pop(group.labels, None)  # without an answer, it may have arrived or not
+                self._was_away = True
                 raise
             if error.is_for_good:
                 self._refused[group.labels] = content, error

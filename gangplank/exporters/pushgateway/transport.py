@@ -18,6 +18,9 @@ Headers = list[tuple[str, str]]
 Handler = Callable[..., Callable[[], None]]
 """prometheus_client's push handler: called with url, method, timeout, headers and data, it returns what sends."""
 
+Exchange = Callable[..., str]
+"""What a handler of ours has beside: sends a request, and returns what the answer says."""
+
 _READ_OF_A_REPLY = 500
 _ACCEPTED = range(200, 300)
 _TOO_MANY, _SERVER_ERROR = 429, 500
