@@ -33,7 +33,8 @@ class Delivery(Protocol):
         ...
 
 
-_deliveries: list[Delivery] = []
+_first: list[Delivery] = []
+_then: list[Delivery] = []
 
 
 def on_sigterm(delivery: Delivery, *, first: bool = False) -> Callable[[], None]:
@@ -46,11 +47,12 @@ def on_sigterm(delivery: Delivery, *, first: bool = False) -> Callable[[], None]
     Returns:
         A function that takes the request back.
     """
-    _deliveries.insert(0 if first else len(_deliveries), delivery)
+    deliveries = _first if first else _then
+    deliveries.append(delivery)
 
     def take_back() -> None:
         with suppress(ValueError):
-            _deliveries.remove(delivery)
+            deliveries.remove(delivery)
 
     return take_back
 
@@ -92,10 +94,17 @@ class _Handler:
 
     def _deliver(self, number: int) -> None:
         try:
-            for delivery in _deliveries:
-                try:
-                    delivery(ends=self._previous is signal.SIG_DFL)
-                except Exception:  # whatever it is, the signal must get through
-                    _logger.warning("could not deliver at SIGTERM", exc_info=True)
+            for deliveries in (_first, _then):
+                threads = [threading.Thread(target=self._call, args=(one,), daemon=True) for one in deliveries]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
         finally:
             os.kill(os.getpid(), number)
+
+    def _call(self, delivery: Delivery) -> None:
+        try:
+            delivery(ends=self._previous is signal.SIG_DFL)
+        except Exception:  # whatever it is, the signal must get through
+            _logger.warning("could not deliver at SIGTERM", exc_info=True)

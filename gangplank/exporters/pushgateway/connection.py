@@ -10,12 +10,12 @@ import http.client
 import io
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.poolmanager import PoolManager
 
 _HASTE = 0.001
 """Seconds that are left where none are: a socket takes 0 for not waiting at all, which is another error."""
@@ -35,8 +35,8 @@ class Deadline:
         """Whether it has passed."""
         return time.monotonic() >= self._at
 
-    def apply(self, connection: socket.socket) -> None:
-        """Have the next operation on a socket end by then.
+    def left(self) -> float | None:
+        """Return the seconds until it, or None if none is set.
 
         Raises:
             TimeoutError: it has passed.
@@ -44,8 +44,17 @@ class Deadline:
         left = self._at - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        if left != float("inf"):
-            connection.settimeout(max(left, _HASTE))
+        return max(left, _HASTE) if left != float("inf") else None
+
+    def apply(self, connection: socket.socket) -> None:
+        """Have the next operation on a socket end by then.
+
+        Raises:
+            TimeoutError: it has passed.
+        """
+        left = self.left()
+        if left is not None:
+            connection.settimeout(left)
 
 
 class _Timed(io.RawIOBase):
@@ -69,8 +78,8 @@ class _Timed(io.RawIOBase):
         super().close()
 
 
-def bounded_adapter(deadline: Deadline) -> HTTPAdapter:
-    """Return an adapter for a requests session, whose exchanges end by ``deadline``."""
+def _pools(deadline: Deadline) -> dict[str, Any]:
+    """Return classes for pools of connections, by scheme, on which each operation ends by ``deadline``."""
 
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -79,6 +88,10 @@ def bounded_adapter(deadline: Deadline) -> HTTPAdapter:
 
     class Plain(HTTPConnection):
         response_class: Any = Response
+
+        def connect(self) -> None:
+            self.timeout = deadline.left()
+            super().connect()
 
         def send(self, data: Any) -> None:  # noqa: ANN401 - what http.client sends
             if self.sock is not None:
@@ -94,17 +107,37 @@ def bounded_adapter(deadline: Deadline) -> HTTPAdapter:
     class TlsPool(HTTPSConnectionPool):
         ConnectionCls: Any = Tls
 
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-            super().init_poolmanager(*args, **kwargs)
-            self._bind(self.poolmanager)
+    return {"http": PlainPool, "https": TlsPool}
 
-        def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            return self._bind(super().proxy_manager_for(proxy, **kwargs))
 
-        def _bind(self, manager: PoolManager) -> PoolManager:
-            pools: dict[str, Any] = {"http": PlainPool, "https": TlsPool}
-            manager.pool_classes_by_scheme = pools
-            return manager
+class BoundedAdapter(HTTPAdapter):
+    """An adapter for a requests session, whose exchanges end by a deadline.
 
-    return Adapter()
+    Args:
+        deadline: Set before each exchange.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._pools = _pools(deadline)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as requests has it
+        """Make the manager of connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests has it
+        """Return the manager of connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        # SOCKS has pools of its own, in a package that need not be there; of them, each read has the timeout.
+        if not str(proxy).lower().startswith("socks"):
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def close(self) -> None:
+        """Close all connections, and not leave it to urllib3's end of the process, which is before the last push."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated over
+                with suppress(KeyError):
+                    manager.pools[key].close()
+        super().close()

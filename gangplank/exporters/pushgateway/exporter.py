@@ -15,6 +15,8 @@ from gangplank.exporters.pushgateway.transport import Handler
 from gangplank.state import State
 from gangplank.trouble import Trouble
 
+_OF_HTTP = ("username", "password", "bearer_token", "headers", "certificate", "client_certificate", "client_key")
+
 
 class PushgatewayExporter:
     """Pushes metrics to a Pushgateway, from a daemon thread.
@@ -28,7 +30,7 @@ class PushgatewayExporter:
         address: The gateway, as ``host:port`` or a URL. ``https://user:password@host`` authenticates. By default
             ``localhost:9091``.
         job: The ``job`` label, which names the group at the gateway. By default OpenTelemetry's service name.
-        handler: A prometheus_client push handler, which then does the HTTP.
+        handler: A prometheus_client push handler, which then does the HTTP, and has to know how to authenticate.
         **settings: Any of these:
 
             - ``grouping_key``: more labels of the group, to keep processes of one job apart. Of a job that a launcher
@@ -61,6 +63,9 @@ class PushgatewayExporter:
     ) -> None:
         self._settings = push_settings(address, job, **settings)
         self._handler = None if handler is None else checks.function("handler", handler)
+        unheard = [name for name in _OF_HTTP if self._settings.sources[name] == "argument"]
+        if handler is not None and unheard:
+            raise ConfigurationError(f"handler must not be given with {unheard[0]}: it does the HTTP in its own way")
 
     def __repr__(self) -> str:
         return f"<PushgatewayExporter to {self._settings.shown_address} (job {self._settings.job!r})>"

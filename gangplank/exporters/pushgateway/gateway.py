@@ -93,7 +93,8 @@ class Gateway:
             self._handler(url=url, method=method, timeout=self.settings.timeout, headers=headers, data=body)()
         except ExportError:
             raise
-        except Exception as error:  # noqa: BLE001 - a user's handler raises what it likes, with the password in it
+        # A user's handler raises what it likes, with the password in it, and may think that it is a program.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             message = self.settings.redacted(f"{type(error).__name__}: {error}")
             if isinstance(error, HTTPError):
                 raise RefusedError(message, error.code) from None

@@ -15,7 +15,7 @@ from gangplank.exporters.pushgateway.feed import Feed
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.groups import Group, Member, members, of_runs, text
 from gangplank.exporters.pushgateway.schedule import LAST_RETRIES, Schedule, jittered
-from gangplank.exporters.pushgateway.transport import RefusedError
+from gangplank.exporters.pushgateway.transport import NoAnswerError, RefusedError
 from gangplank.metrics import Phase
 from gangplank.state import State
 from gangplank.trouble import Trouble
@@ -55,7 +55,7 @@ class Pusher:
         self._delivered_version: Hashable = 0  # that of a state in which nothing was written
         self._changed = threading.Condition()
         self._wanted = self._waited_for = False
-        self._closing = False
+        self._closing = self._is_over = False
         self._begun = self._ended = 0
         self._error: ExportError | None = None
         self._lingers = threading.Event()
@@ -85,8 +85,10 @@ class Pusher:
             number = self._begun + 1
             self._waited_for = True
             self._ask()
-            if not self._changed.wait_for(lambda: self._ended >= number or not self._thread.is_alive(), timeout):
+            if not self._changed.wait_for(lambda: self._ended >= number or self._is_over, timeout):
                 raise ExportError(f"{self._gateway!r} did not answer within {timeout:.3g} s")
+            if self._ended < number:
+                raise ExportError(f"the exporter to {self._gateway!r} is closed")
             if self._error is not None:
                 raise self._error
 
@@ -122,14 +124,22 @@ class Pusher:
         self._changed.notify_all()
 
     def _work(self) -> None:
+        try:
+            self._push_until_closed()
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _push_until_closed(self) -> None:
         closing = delivered = False
         while not closing:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted or self._closing, self._schedule.until_due())
                 self._changed.wait_for(lambda: self._waited_for or self._closing, self._schedule.until_allowed())
-                asked, self._wanted, self._waited_for = self._wanted, False, False
+                asked, again, self._wanted, self._waited_for = self._wanted, self._waited_for, False, False
                 closing = self._closing
-            delivered = self._push_if_changed(asked=asked)
+            delivered = self._push_if_changed(asked=asked, again=again)
             self._schedule.pushed(again=not delivered and _may_pass(self._error))
         for pause in LAST_RETRIES:
             if not delivered and _may_pass(self._error):
@@ -140,7 +150,7 @@ class Pusher:
         if self._settings.at_end == "delete":
             self._delete()
 
-    def _push_if_changed(self, *, asked: bool = False) -> bool:
+    def _push_if_changed(self, *, asked: bool = False, again: bool = False) -> bool:
         """Push if there is something to push, and return whether the gateway has it all now."""
         if not asked and self._feed.version() == self._delivered_version:
             return True
@@ -149,11 +159,11 @@ class Pusher:
         error: ExportError | None = None
         try:
             version = self._feed.version()  # before what it is the version of is read
-            self._push_groups(asked=asked)
+            self._push_groups(again=again)
             self._delivered_version = version
         except ExportError as failure:
             error = failure  # counted and logged where it happened
-        except Exception as failure:  # noqa: BLE001 - a bug of ours must not end the thread
+        except BaseException as failure:  # noqa: BLE001 - a bug of ours must not end the thread
             self._trouble.report("push", failure, detail=True)
             error = ExportError(f"{type(failure).__name__}: {failure}")
         with self._changed:
@@ -162,18 +172,18 @@ class Pusher:
             self._changed.notify_all()
         return error is None
 
-    def _push_groups(self, *, asked: bool) -> None:
+    def _push_groups(self, *, again: bool) -> None:
         """Push every group; a gateway that refuses one is still sent the others, one that is silent is not."""
         refusal: RefusedError | None = None
         everything = self._feed.read()
         for group in of_runs(everything, self._settings.method):
-            refusal = self._push_changed(group, asked=asked) or refusal
+            refusal = _graver(refusal, self._push_changed(group, again=again))
         rest = [member.metric for member in everything if member.phase in (None, Phase.EXPORT)]
         if rest or self._touched:
             # Read when all else has been sent, so that it counts that.
             own = members(family for family in self._state.read() if family.metric.phase is Phase.EXPORT)
             metrics = united([*rest, *(member.metric for member in own)], self._trouble)
-            refusal = self._push(Group(self._feed.method, (), text(metrics))) or refusal
+            refusal = _graver(refusal, self._push(Group(self._feed.method, (), text(metrics))))
         if self._was_away:
             self._restore(everything)
         if refusal is not None:
@@ -187,12 +197,12 @@ class Pusher:
                 self._push(group)
         self._was_away = False
 
-    def _push_changed(self, group: Group, *, asked: bool) -> RefusedError | None:
+    def _push_changed(self, group: Group, *, again: bool) -> RefusedError | None:
         content = hash(group.body)
         if self._delivered.get(group.labels) == content:
             return None
         refused = self._refused.get(group.labels)
-        if refused is not None and refused[0] == content and not asked:
+        if refused is not None and refused[0] == content and not again:
             return refused[1]  # a gateway that said it was asked wrongly is not asked the same again
         return self._push(group)
 
@@ -205,12 +215,14 @@ class Pusher:
             self._gateway.send(group)
         except ExportError as error:
             self._results["failure"].add(1)
-            status = f" {error.status}" if isinstance(error, RefusedError) else ""
-            self._trouble.report(f"push to {self._gateway!r}", error, cause=type(error).__name__ + status)
+            cause = error.cause if isinstance(error, (NoAnswerError, RefusedError)) else ""
+            self._trouble.report(f"push to {self._gateway!r}", error, cause=f"{type(error).__name__} {cause}")
             if not isinstance(error, RefusedError):
                 self._delivered.pop(group.labels, None)  # without an answer, it may have arrived or not
                 self._was_away = True
                 raise
+            if error.may_pass:
+                self._delivered.pop(group.labels, None)  # as behind a proxy that answers 504
             if error.is_for_good:
                 self._refused[group.labels] = content, error
             return error
@@ -234,6 +246,11 @@ class Pusher:
                 self._trouble.report(f"delete at {self._gateway!r}", error)
                 if not isinstance(error, RefusedError):
                     return
+
+
+def _graver(one: RefusedError | None, other: RefusedError | None) -> RefusedError | None:
+    """Return the one of two refusals after which a push is tried again soon, if one is such."""
+    return one if one is not None and (other is None or one.may_pass) else other
 
 
 def _may_pass(error: ExportError | None) -> bool:

@@ -76,6 +76,8 @@ class PushgatewayMetricReader(PrometheusMetricReader):
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Push now, and return whether the gateway accepted it within the time."""
+        if self._is_shut_down or timeout_millis <= 0:
+            return False
         try:
             self._pusher.flush(timeout_millis / 1000)
         except ExportError as error:

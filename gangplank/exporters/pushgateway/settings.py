@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -15,6 +17,9 @@ from gangplank.exporters.pushgateway.table import SETTINGS, Others
 from gangplank.ranks import rank
 
 _AUTHENTICATION = ("username", "password", "bearer_token")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer) +[^\s,]+", re.IGNORECASE)
+_SHORTEST_SECRET = 4
+"""Characters: what is shorter keeps no secret, and would be found in every other word."""
 DEFAULT = "default"
 """The source of a setting that nobody made."""
 
@@ -92,8 +97,11 @@ class Settings:
         """Return ``message`` without anything secret that these settings hold, and in one line."""
         userinfo = urlsplit(self.address).netloc.rpartition("@")[0]
         secrets = {userinfo, userinfo.partition(":")[2], self.password, self.bearer_token, *self.headers.values()}
-        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        if self.username is not None:
+            secrets.add(base64.b64encode(f"{self.username}:{self.password}".encode()).decode())
+        for secret in sorted((one for one in secrets if one and len(one) >= _SHORTEST_SECRET), key=len, reverse=True):
             message = message.replace(secret, "***")
+        message = _CREDENTIALS.sub(r"\1 ***", message)  # a proxy's, too
         return "".join(character if character.isprintable() else " " for character in message)
 
 

@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from gangplank.errors import ExportError
 from gangplank.exporters.pushgateway.address import without_credentials
-from gangplank.exporters.pushgateway.connection import Deadline, bounded_adapter
+from gangplank.exporters.pushgateway.connection import BoundedAdapter, Deadline
 from gangplank.exporters.pushgateway.settings import Settings
 
 Headers = list[tuple[str, str]]
@@ -22,10 +22,24 @@ Exchange = Callable[..., str]
 """What a handler of ours has beside: sends a request, and returns what the answer says."""
 
 _READ_OF_A_REPLY = 500
+_LONGEST_SECRET = 8192
 _ACCEPTED = range(200, 300)
-_TOO_MANY, _SERVER_ERROR = 429, 500
+_SERVER_ERROR = 500
+_LATER = (408, 425, 429)
 _OBJECT = re.compile(r"^\w+\(host=.*?, port=\d+\): ")
 _NEVER = (400, 413, 415, 422)
+
+
+class NoAnswerError(ExportError):
+    """The gateway did not answer.
+
+    Attributes:
+        cause: Tells why from other reasons.
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class RefusedError(ExportError):
@@ -40,14 +54,27 @@ class RefusedError(ExportError):
         self.status = status
 
     @property
+    def cause(self) -> str:
+        """What tells it from other refusals."""
+        return str(self.status)
+
+    @property
     def may_pass(self) -> bool:
         """Whether the same may be accepted soon, by a gateway that has recovered."""
-        return self.status >= _SERVER_ERROR or self.status == _TOO_MANY
+        return self.status >= _SERVER_ERROR or self.status in _LATER
 
     @property
     def is_for_good(self) -> bool:
         """Whether what was sent is at fault, rather than who sent it or the moment."""
         return self.status in _NEVER
+
+
+class _Session(requests.Session):
+    """A session that looks at no redirect: to offer the next request, requests reads a redirect's body to its end."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - as requests has it
+        """Return nothing."""
+        return
 
 
 class SessionHandler:
@@ -62,9 +89,9 @@ class SessionHandler:
     def __init__(self, settings: Settings) -> None:
         self._redacted = settings.redacted
         self._deadline = Deadline()
-        self._session = requests.Session()
+        self._session = _Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, bounded_adapter(self._deadline))
+            self._session.mount(scheme, BoundedAdapter(self._deadline))
         self._session.headers.update(settings.headers)
         self._session.auth = _authentication(settings)
         # Given with each request, since REQUESTS_CA_BUNDLE would come before what the session has.
@@ -79,7 +106,7 @@ class SessionHandler:
 
         Raises:
             RefusedError: (from that function) the gateway answered with anything but success.
-            ExportError: (from that function) there was no answer within ``timeout`` seconds, all in all.
+            NoAnswerError: (from that function) there was no answer within ``timeout`` seconds, all in all.
         """
 
         def send() -> None:
@@ -100,7 +127,7 @@ class SessionHandler:
 
         Raises:
             RefusedError: the gateway answered with anything but success.
-            ExportError: there was no answer within ``timeout`` seconds, all in all.
+            NoAnswerError: there was no answer within ``timeout`` seconds, all in all.
         """
         if timeout is not None:
             self._deadline.set(timeout)
@@ -116,15 +143,17 @@ class SessionHandler:
                 stream=True,
                 verify=self._verify,
             ) as reply:
-                said = _beginning(reply, most)
+                said = _beginning(reply, most + _LONGEST_SECRET)
                 if reply.status_code not in _ACCEPTED:
-                    message = self._redacted(f"{without_credentials(url)} answered {reply.status_code}: {said}")
+                    message = f"{without_credentials(url)} answered {reply.status_code}: {self._redacted(said)[:most]}"
                     raise RefusedError(message, reply.status_code)
-                return said
+                return said[:most]
         except requests.RequestException as error:
             if timeout is not None and self._deadline.is_over():
-                raise ExportError(f"{without_credentials(url)} did not answer within {timeout:.3g} s") from None
-            raise ExportError(self._redacted(f"{without_credentials(url)}: {_reason(error)}")) from None
+                message = f"{without_credentials(url)} did not answer within {timeout:.3g} s"
+                raise NoAnswerError(message, "deadline") from None
+            message = f"{without_credentials(url)}: {self._redacted(_reason(error))}"
+            raise NoAnswerError(message, type(error).__name__) from None
 
     def close(self) -> None:
         """Close the connection."""
