@@ -45,18 +45,18 @@ def run(given: argparse.Namespace) -> int:
     pushes = pushes or "pushgateway" in exporters or any(map(_is_set, _VARIABLES))
     scrapes = given.scrape is not None or "prometheus" in exporters or any(map(_is_set, scraping.VARIABLES))
     looks_for_either = not (pushes or scrapes)
-    certain = report.wrong
+    report.tentative = looks_for_either
     try:
         if pushes or looks_for_either:
             _check_pushing(given, report, of_reader="pushgateway" in exporters)
         if scrapes or looks_for_either:
             scraping.check(given.scrape, report)
     except (ConfigurationError, MissingDependencyError) as error:
+        report.tentative = False
         report.finding(Verdict.WRONG, str(error))
         return _CONFIGURATION
-    if looks_for_either and report.answered:
-        report.wrong = certain
-    elif looks_for_either:
+    report.tentative = False
+    if looks_for_either and not report.answered:
         report.finding(Verdict.WRONG, "nothing is configured, and nothing answers where it would be by default")
     return 1 if report.wrong else 0
 

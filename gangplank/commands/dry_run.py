@@ -18,12 +18,17 @@ _Headers = list[tuple[str, str]]
 def show(settings: Settings, report: Report) -> None:
     """Show what a telemetry pushes of a small run: the real thing, up to the handler that would send it."""
     report.title("Dry run: what the end of a training run would push, with example values; nothing is sent")
-    telemetry = Telemetry()
+    telemetry = Telemetry(exporters=[_exporter(settings)])
     run = TrainingRun(telemetry, "example")
     run.begin_epoch()
     run.step_to(1)
     run.end_epoch(1, [("loss", 0.5)])
     run.end()
+    telemetry.start()
+    telemetry.close()
+
+
+def _exporter(settings: Settings) -> PushgatewayExporter:
     hidden = [*settings.headers]
     if settings.username is not None or settings.bearer_token is not None:
         hidden.append("Authorization")
@@ -31,12 +36,9 @@ def show(settings: Settings, report: Report) -> None:
     def handler(*, url: str, method: str, headers: _Headers, data: bytes, **_: object) -> Callable[[], None]:
         return lambda: _show_request(method, url, [*headers, *((name, "(not shown)") for name in hidden)], data)
 
-    telemetry.attach(
-        PushgatewayExporter(
-            settings.address, settings.job or "example", handler=handler, delete_delay=0.0, handle_sigterm=False
-        )
+    return PushgatewayExporter(
+        settings.address, settings.job or "example", handler=handler, delete_delay=0.0, handle_sigterm=False
     )
-    telemetry.close()
 
 
 def _show_request(method: str, url: str, headers: _Headers, data: bytes) -> None:

@@ -33,9 +33,18 @@ def check(report: Report) -> list[str]:
     return named
 
 
+def _otlp() -> str:
+    """Return the exporter that the SDK takes for ``otlp``."""
+    variables = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = next((os.environ[one] for one in variables if os.environ.get(one)), "grpc")
+    return f"otlp_proto_{protocol.partition('/')[0]}"
+
+
 def _check_exporter(name: str, report: Report) -> None:
-    if name in ("none", "otlp"):  # otlp is what the SDK makes otlp_proto_grpc or otlp_proto_http of
+    if name == "none":
         return
+    if name == "otlp":
+        name = _otlp()
     found = list(entry_points(group="opentelemetry_metrics_exporter", name=name))
     if not found:
         known = sorted({"otlp", "none", *entry_points(group="opentelemetry_metrics_exporter").names})

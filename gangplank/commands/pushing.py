@@ -38,7 +38,9 @@ def check(address: str | None, job: str | None, report: Report, *, of_reader: bo
     report.title("Pushgateway")
     others = OF_READER if of_reader else Others()
     defaults = {**others.get("defaults", {}), "job": environment.service_name() or ""}
-    settings = resolve({"address": address, "job": job}, fallbacks=others.get("fallbacks", {}), defaults=defaults)
+    names = {"address": "--gateway", "job": "--job"}
+    fallbacks = others.get("fallbacks", {})
+    settings = resolve({"address": address, "job": job}, fallbacks=fallbacks, defaults=defaults, names=names)
     _show(settings, report)
     if settings.job is None:
         report.finding(
@@ -61,7 +63,9 @@ def _show(settings: Settings, report: Report) -> None:
             continue
         if setting.name == "job" and source == "default":
             source = "OpenTelemetry's service name"
-        report.setting(setting.name, "(set, not shown)" if setting.secret else _shown(value), source)
+        # A user without a password is a token.
+        secret = setting.secret or (setting.name == "username" and not settings.password)
+        report.setting(setting.name, "(set, not shown)" if secret else _shown(value), source)
 
 
 def _shown(value: object) -> str:
@@ -101,6 +105,8 @@ def _check_answer(settings: Settings, report: Report) -> None:
         report.finding(Verdict.WRONG, f"{error} ({reason.get(error.status, 'is it ready?')})")
     except ExportError as error:
         report.finding(Verdict.WRONG, str(error))
+    except ValueError:
+        report.finding(Verdict.WRONG, f"{address}/metrics is not Prometheus's text format: is it a Pushgateway?")
     finally:
         session.close()
 
@@ -127,4 +133,7 @@ def _show_groups(page: str, job: str, report: Report) -> None:
 
 
 def _moment(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"at the Unix time {timestamp:g}"

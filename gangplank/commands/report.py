@@ -19,10 +19,12 @@ class Report:
     """Findings, printed as they come.
 
     Attributes:
+        tentative: What is wrong is only noted, since nobody said that it should be right.
         wrong: How many of them need something done about.
         answered: How many servers answered.
     """
 
+    tentative: bool = False
     wrong: int = 0
     answered: int = 0
     _titles: list[str] = field(default_factory=list)
@@ -38,6 +40,8 @@ class Report:
 
     def finding(self, verdict: Verdict, text: str) -> None:
         """Show what was found."""
+        if self.tentative and verdict is Verdict.WRONG:
+            verdict = Verdict.NOTE
         self.wrong += verdict is Verdict.WRONG
         print(f"  {verdict.value:<5} {text}")
 

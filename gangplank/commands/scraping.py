@@ -49,6 +49,10 @@ def check(address: str | None, report: Report) -> None:
 def _url(address: str | None, report: Report) -> str:
     if address is not None:
         url = checks.http_url("--scrape", address)
+        if "@" in url:
+            raise ConfigurationError(
+                "--scrape must be without a user and a password (not shown): give it as it is read"
+            )
         report.setting("address", url, "--scrape")
     else:
         host = os.environ.get(_HOST) or "localhost"

@@ -62,7 +62,8 @@ class OwnProvider:
         def flush() -> None:
             for reader in self._flushed:
                 try:
-                    reader.force_flush(timeout * 1000)
+                    if reader.force_flush(timeout * 1000) is False:
+                        failures.append(ExportError(f"{reader!r} could not deliver"))
                 except Exception as error:  # noqa: BLE001 - raised by whoever waits, below
                     failures.append(error)
 

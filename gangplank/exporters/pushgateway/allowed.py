@@ -67,7 +67,7 @@ def delay(name: str, value: Any) -> float:  # noqa: ANN401
 def username(name: str, value: Any) -> str:  # noqa: ANN401
     """Return a user's name, which basic authentication ends at a colon."""
     if ":" in checks.text(name, value):
-        raise ConfigurationError(f"{name} must not hold a colon, got {value!r}")
+        raise ConfigurationError(f"{name} must not hold a colon (it is not shown: it may hold the password)")
     return str(value)
 
 
@@ -148,9 +148,14 @@ def _authentication(values: Mapping[str, Any], names: Mapping[str, str]) -> None
     if len(found) > 1:
         raise ConfigurationError(f"{found[0]} and {found[1]} both say who is pushing: one of them must go")
     if "password" in values and "username" not in values:
-        raise ConfigurationError(f"{names['password']} needs username (or its environment variable)")
+        raise ConfigurationError(_needs(names["password"], "username"))
     if "username" in values and "password" not in values:
-        raise ConfigurationError(f"{names['username']} needs password (or its environment variable)")
+        raise ConfigurationError(_needs(names["username"], "password"))
+
+
+def _needs(name: str, other: str) -> str:
+    # Given in code, the one is not made whole by the environment.
+    return f"{name} needs {other}{', given with it' if name.islower() else ' (or its environment variable)'}"
 
 
 def _client_certificate(values: Mapping[str, Any], names: Mapping[str, str]) -> None:

@@ -59,11 +59,22 @@ def as_it_is(variable: str, text: str) -> str:  # noqa: ARG001 - as those above
 
 
 def service_name() -> str | None:
-    """Return what OpenTelemetry's environment variables call this program, which the SDK need not be there to read."""
+    """Return what OpenTelemetry's environment variables call this program, which the SDK need not be there to read.
+
+    Raises:
+        ConfigurationError: it is text that UTF-8 cannot hold.
+    """
     attributes: dict[str, str] = {}
     for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
         name, _, value = pair.partition("=")
         attributes[name.strip()] = unquote(value.strip())
     service = os.environ.get("OTEL_SERVICE_NAME") or attributes.get("service.name")
     namespace = attributes.get("service.namespace")
-    return f"{namespace}/{service}" if service and namespace else service
+    full = f"{namespace}/{service}" if service and namespace else service
+    try:
+        (full or "").encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES must be text that UTF-8 can hold, got {full!r}"
+        ) from None
+    return full

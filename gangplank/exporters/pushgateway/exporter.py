@@ -63,7 +63,7 @@ class PushgatewayExporter:
     ) -> None:
         self._settings = push_settings(address, job, **settings)
         self._handler = None if handler is None else checks.function("handler", handler)
-        unheard = [name for name in _OF_HTTP if self._settings.sources[name] == "argument"]
+        unheard = [name for name in _OF_HTTP if dict(settings).get(name) is not None]
         if handler is not None and unheard:
             raise ConfigurationError(f"handler must not be given with {unheard[0]}: it does the HTTP in its own way")
 

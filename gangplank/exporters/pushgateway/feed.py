@@ -22,8 +22,8 @@ class Feed(Protocol):
         """Return something that differs when there may be news."""
         ...
 
-    def read(self) -> list[Member]:
-        """Return everything as it is now, but for the export's own numbers. Empty if there is nothing to say."""
+    def read(self) -> list[Member] | None:
+        """Return everything as it is now, but for the export's own numbers; None if that cannot be told."""
         ...
 
 

@@ -55,7 +55,9 @@ class Gateway:
         self._exchange("DELETE", labels, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)], b"")
 
     def has(self, groups: Iterable[Group]) -> list[bool] | None:
-        """Return of each group whether the gateway has it; None if it does not say, or a user's handler does the HTTP.
+        """Return of each group whether the gateway has it.
+
+        None if it does not say, or says more than is read, or a user's handler does the HTTP.
 
         Raises:
             ExportError: the gateway did not answer.
@@ -65,6 +67,8 @@ class Gateway:
             return None
         try:
             page = exchange("GET", f"{self.settings.address}/metrics", self.settings.timeout, most=LARGEST_PAGE)
+            if len(page.encode()) >= LARGEST_PAGE:  # and so not all of it
+                return None
             held = {group.labels for group in inventory(page) if group.pushed}
         except (RefusedError, ValueError):  # the latter for a page that is none
             return None

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric as PrometheusMetric
+from prometheus_client.samples import Sample
 
 from gangplank.exporters.exposition import Collected, to_prometheus
 from gangplank.merging import Family
@@ -50,11 +51,13 @@ class Group:
     """What goes to one group of a gateway.
 
     Attributes:
+        part: Tells it from other groups, and from other parts of the same one.
         method: ``PUT`` replaces the group, ``POST`` adds to it.
         labels: The group's labels beside ``job`` and the user's grouping key.
         body: The metrics, in Prometheus's text format.
     """
 
+    part: str
     method: str
     labels: tuple[tuple[str, str], ...]
     body: bytes
@@ -77,20 +80,25 @@ def of_runs(everything: Iterable[Member], method: str) -> Iterator[Group]:
         of_phase = [member for member in everything if member.phase is phase]
         passing = [member.metric for member in of_phase if not member.durable]
         if passing:
-            yield Group(method, (("phase", phase.value),), text(passing))
-        yield from _of_models([member.metric for member in of_phase if member.durable])
+            yield Group(phase.value, method, (("phase", phase.value),), text(passing))
+        yield from _of_models(phase, [member.metric for member in of_phase if member.durable])
 
 
-def _of_models(lasting: list[PrometheusMetric]) -> Iterator[Group]:
-    models = {sample.labels["model"] for metric in lasting for sample in metric.samples}
+def _of_models(phase: Phase, lasting: list[PrometheusMetric]) -> Iterator[Group]:
+    models = {_model(sample) for metric in lasting for sample in metric.samples}
     for model in sorted(models):
-        yield Group("POST", (("model", model),), text(_only(metric, model) for metric in lasting))
+        of_model = [_only(metric, model) for metric in lasting]
+        yield Group(f"{phase.value} of {model}", "POST", (("model", model),), text(of_model))
 
 
 def _only(metric: PrometheusMetric, model: str) -> PrometheusMetric:
     chosen = PrometheusMetric(metric.name, metric.documentation, metric.type)
-    chosen.samples = [sample for sample in metric.samples if sample.labels["model"] == model]
+    chosen.samples = [sample for sample in metric.samples if _model(sample) == model]
     return chosen
+
+
+def _model(sample: Sample) -> str:
+    return sample.labels.get("model", "")  # to OpenTelemetry, an empty one is none
 
 
 def text(metrics: Iterable[PrometheusMetric]) -> bytes:

@@ -30,7 +30,7 @@ class Held:
 
 def inventory(page: str) -> list[Held]:
     """Return the groups that a gateway's metrics page tells of."""
-    lines = (line for line in page.splitlines() if line.startswith(("push_time_", "push_failure_time_")))
+    lines = (line for line in page.split("\n") if line.startswith(("push_time_", "push_failure_time_")))
     times: dict[frozenset[tuple[str, str]], dict[str, float]] = {}
     for family in text_string_to_metric_families("".join(f"{line}\n" for line in lines)):
         for sample in family.samples:

@@ -6,7 +6,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+
+from prometheus_client.core import Metric as PrometheusMetric
 
 from gangplank.catalogue import metric
 from gangplank.errors import ExportError
@@ -25,6 +27,9 @@ _logger = logging.getLogger("gangplank.exporters.pushgateway")
 _PUSHES = metric(Phase.EXPORT, "pushes")
 _TIME = metric(Phase.EXPORT, "time")
 _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
+
+_NUMBERS = 15.0
+"""Seconds between pushes of the export's own numbers: each push of a group costs a gateway all that it holds."""
 
 _Labels = tuple[tuple[str, str], ...]
 
@@ -48,10 +53,11 @@ class Pusher:
         self._pid = os.getpid()
         self._schedule = Schedule(self._settings.interval)
         # What each group was last sent, by its hash: what the gateway has, and what it would not have.
-        self._delivered: dict[_Labels, int] = {}
-        self._refused: dict[_Labels, tuple[int, RefusedError]] = {}
+        self._delivered: dict[str, int] = {}
+        self._refused: dict[str, tuple[int, RefusedError]] = {}
         self._touched: dict[_Labels, None] = {}
         self._was_away = False
+        self._numbers_due = 0.0
         self._delivered_version: Hashable = 0  # that of a state in which nothing was written
         self._changed = threading.Condition()
         self._wanted = self._waited_for = False
@@ -139,8 +145,12 @@ class Pusher:
                 self._changed.wait_for(lambda: self._waited_for or self._closing, self._schedule.until_allowed())
                 asked, again, self._wanted, self._waited_for = self._wanted, self._waited_for, False, False
                 closing = self._closing
+            if again or closing:
+                self._numbers_due = 0.0
+            began = time.monotonic()
             delivered = self._push_if_changed(asked=asked, again=again)
-            self._schedule.pushed(again=not delivered and _may_pass(self._error))
+            took = time.monotonic() - began
+            self._schedule.pushed(took=took, again=not delivered and _may_pass(self._error))
         for pause in LAST_RETRIES:
             if not delivered and _may_pass(self._error):
                 time.sleep(jittered(pause))
@@ -176,22 +186,28 @@ class Pusher:
         """Push every group; a gateway that refuses one is still sent the others, one that is silent is not."""
         refusal: RefusedError | None = None
         everything = self._feed.read()
+        if everything is None:
+            return
         for group in of_runs(everything, self._settings.method):
             refusal = _graver(refusal, self._push_changed(group, again=again))
         rest = [member.metric for member in everything if member.phase in (None, Phase.EXPORT)]
-        if rest or self._touched:
-            # Read when all else has been sent, so that it counts that.
-            own = members(family for family in self._state.read() if family.metric.phase is Phase.EXPORT)
-            metrics = united([*rest, *(member.metric for member in own)], self._trouble)
-            refusal = _graver(refusal, self._push(Group(self._feed.method, (), text(metrics))))
+        if rest or ((self._touched or refusal) and time.monotonic() >= self._numbers_due):
+            refusal = _graver(refusal, self._push(self._rest(rest)))
         if self._was_away:
             self._restore(everything)
         if refusal is not None:
             raise refusal
 
+    def _rest(self, metrics: Iterable[PrometheusMetric]) -> Group:
+        """Return the group of ``metrics`` and of the export's own numbers, which count what was sent before."""
+        self._numbers_due = time.monotonic() + _NUMBERS
+        own = members(family for family in self._state.read() if family.metric.phase is Phase.EXPORT)
+        united_ones = united([*metrics, *(member.metric for member in own)], self._trouble)
+        return Group("", self._feed.method, (), text(united_ones))
+
     def _restore(self, everything: Sequence[Member]) -> None:
         """Push what a gateway has forgotten that was away: it may have begun anew, without what it had been sent."""
-        groups = [group for group in of_runs(everything, self._settings.method) if group.labels in self._delivered]
+        groups = [group for group in of_runs(everything, self._settings.method) if group.part in self._delivered]
         for group, is_there in zip(groups, self._gateway.has(groups) or [], strict=False):
             if not is_there:
                 self._push(group)
@@ -199,9 +215,9 @@ class Pusher:
 
     def _push_changed(self, group: Group, *, again: bool) -> RefusedError | None:
         content = hash(group.body)
-        if self._delivered.get(group.labels) == content:
+        if self._delivered.get(group.part) == content:
             return None
-        refused = self._refused.get(group.labels)
+        refused = self._refused.get(group.part)
         if refused is not None and refused[0] == content and not again:
             return refused[1]  # a gateway that said it was asked wrongly is not asked the same again
         return self._push(group)
@@ -210,7 +226,6 @@ class Pusher:
         """Push a group, and return why it was refused, if it was."""
         started = time.perf_counter()
         content = hash(group.body)
-        self._touched[group.labels] = None
         try:
             self._gateway.send(group)
         except ExportError as error:
@@ -218,16 +233,18 @@ class Pusher:
             cause = error.cause if isinstance(error, (NoAnswerError, RefusedError)) else ""
             self._trouble.report(f"push to {self._gateway!r}", error, cause=f"{type(error).__name__} {cause}")
             if not isinstance(error, RefusedError):
-                self._delivered.pop(group.labels, None)  # without an answer, it may have arrived or not
+                self._delivered.pop(group.part, None)  # without an answer, it may have arrived or not
+                self._touched[group.labels] = None
                 self._was_away = True
                 raise
             if error.may_pass:
-                self._delivered.pop(group.labels, None)  # as behind a proxy that answers 504
+                self._delivered.pop(group.part, None)  # as behind a proxy that answers 504
             if error.is_for_good:
-                self._refused[group.labels] = content, error
+                self._refused[group.part] = content, error
             return error
         else:
-            self._delivered[group.labels] = content
+            self._delivered[group.part] = content
+            self._touched[group.labels] = None
             self._results["success"].add(1)
             self._state.gauge(_LAST_SUCCESS).set(time.time())
             return None

@@ -7,10 +7,16 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Any, Unpack
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
-from prometheus_client import CollectorRegistry
 
 from gangplank import sigterm
 from gangplank.catalogue import metric
@@ -19,18 +25,21 @@ from gangplank.exporters.pushgateway.families import relabelled, united
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.groups import Member
 from gangplank.exporters.pushgateway.pusher import Pusher
+from gangplank.exporters.pushgateway.recognition import members
 from gangplank.exporters.pushgateway.settings import PushSettings, resolve
 from gangplank.exporters.pushgateway.table import OF_READER
-from gangplank.exporters.pushgateway.translation import members, with_explicit_buckets
+from gangplank.exporters.pushgateway.translation import families
 from gangplank.metrics import Phase
+from gangplank.naming import encodable
 from gangplank.state import State
 from gangplank.trouble import Trouble
 
 _logger = logging.getLogger("gangplank.exporters.pushgateway")
+_INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 _ERRORS = metric(Phase.EXPORT, "errors")
 
 
-class PushgatewayMetricReader(PrometheusMetricReader):
+class PushgatewayMetricReader(MetricReader):
     """Pushes what a MeterProvider has to a Prometheus Pushgateway, from a daemon thread of its own.
 
     It is what ``OTEL_METRICS_EXPORTER=pushgateway`` stands for, and can be given to a MeterProvider:
@@ -58,9 +67,8 @@ class PushgatewayMetricReader(PrometheusMetricReader):
         resolved = resolve({"address": address, "job": job, **settings}, **OF_READER)
         if resolved.handle_sigterm:
             sigterm.install()
-        self._everything = CollectorRegistry()
-        super().__init__(scope_info_enabled=False, registry=self._everything)
-        self._has_collected = False
+        super().__init__(preferred_temporality=dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE))
+        self._collected: MetricsData | None = None
         self._is_shut_down = False
         self._state = State()
         self._trouble = Trouble(_logger, self._count)
@@ -85,7 +93,7 @@ class PushgatewayMetricReader(PrometheusMetricReader):
             return False
         return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401 - as the SDK has it
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - as the SDK has it
         """Push for the last time and let go of thread and connection, within the timeout of a push at most."""
         self._pusher.close(min(timeout_millis / 1000, self._bound))  # or wait for another thread that does
         if self._is_shut_down:
@@ -93,28 +101,28 @@ class PushgatewayMetricReader(PrometheusMetricReader):
         self._is_shut_down = True
         atexit.unregister(self.shutdown)
         self._take_back()
-        super().shutdown(timeout_millis, **kwargs)
 
-    def _receive_metrics(self, metrics_data: MetricsData | None, timeout_millis: float = 10_000, **kwargs: Any) -> None:  # noqa: ANN401
-        if metrics_data is None:
-            return
-        self._has_collected = True
-        if not self._gateway.job and metrics_data.resource_metrics:
-            self._gateway.job = _job(metrics_data.resource_metrics[0].resource)
-        super()._receive_metrics(with_explicit_buckets(metrics_data), timeout_millis, **kwargs)
+    def _receive_metrics(self, metrics_data: MetricsData | None, timeout_millis: float = 10_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
+        self._collected = metrics_data
 
-    def _read(self) -> list[Member]:
-        """Return what the provider has; nothing if it has let go of this reader, which is no news about what it had."""
-        if getattr(self, "_collect", self) is None:  # else the SDK logs that it has no provider
-            return []
-        self._has_collected = False
-        metrics = list(self._everything.collect())
-        if not self._has_collected:
-            return []
+    def _read(self) -> list[Member] | None:
+        """Return what the provider has; None if it has let go of this reader, which is no news about what it had."""
+        attached = getattr(self, "_collect", None) is not None
+        if not attached and hasattr(self, "_collect"):  # else the SDK logs that it has no provider
+            return None
+        self._collected = None
+        self.collect()
+        collected = self._collected
+        if collected is None:
+            return [] if attached else None
+        if not self._gateway.job:
+            self._gateway.job = _job(collected.resource_metrics[0].resource)
         taken = ("job", *self._gateway.settings.grouping_key)
-        found = list(members(united((relabelled(one, taken) for one in metrics), self._trouble)))
+        found = list(
+            members(united((relabelled(one, taken) for one in families(collected)), self._trouble), self._trouble)
+        )
         # What every process has is no reason to replace what another had to say.
-        return found if any(member.metric.name != "target" for member in found) else []
+        return found if any(member.metric.type != "info" for member in found) else []
 
     def _on_sigterm(self, *, ends: bool) -> None:
         if ends:
@@ -129,7 +137,7 @@ class PushgatewayMetricReader(PrometheusMetricReader):
 class _ReaderFeed:
     """What a reader collects."""
 
-    def __init__(self, read: Callable[[], list[Member]], method: str) -> None:
+    def __init__(self, read: Callable[[], list[Member] | None], method: str) -> None:
         self.read = read
         self.method = method
 
@@ -142,4 +150,4 @@ def _job(resource: Resource) -> str:
     """Return the job that a resource stands for: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/."""
     name = str(resource.attributes.get(SERVICE_NAME) or "unknown_service")
     namespace = resource.attributes.get(SERVICE_NAMESPACE)
-    return f"{namespace}/{name}" if namespace else name
+    return encodable(f"{namespace}/{name}" if namespace else name)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import time
 
+_random = random.Random()  # noqa: S311 - no secret; not the program's own, which may be seeded
 SPREAD = 0.5
 """Seconds over which the first pushes of processes that start together are spread."""
 _SPACING = 0.25
 """Seconds between pushes that nobody waits for: epochs that end faster share one, and keep the interpreter."""
+_BREATHS = 3.0
+"""How much longer than the last push took: of many clients of a gateway at its limit, most must not be waiting."""
 _FIRST_RETRY, _LONGEST_RETRY = 0.5, 60.0
 LAST_RETRIES = (0.25, 0.5, 1.0)
 """Seconds between attempts to deliver the last state: one bad answer must not lose it."""
@@ -25,8 +28,8 @@ class Schedule:
         self._interval = interval
         self._failures = 0
         now = time.monotonic()
-        self._not_before = now + random.uniform(0, min(SPREAD, interval))  # noqa: S311 - no secret
-        self._due = now + random.uniform(0, interval)  # noqa: S311
+        self._not_before = now + _random.uniform(0, min(SPREAD, interval))
+        self._due = now + _random.uniform(0, interval)
 
     def until_allowed(self) -> float:
         """Return the seconds until a push that was asked for may be made."""
@@ -36,17 +39,19 @@ class Schedule:
         """Return the seconds until a push that nothing has asked for."""
         return max(self._due - time.monotonic(), 0)
 
-    def pushed(self, *, again: bool) -> None:
+    def pushed(self, *, took: float, again: bool) -> None:
         """Note that a push has just been made.
 
         Args:
+            took: The seconds that it took.
             again: It failed, and the same may succeed later: it is tried again after pauses that grow, up to the
                 interval.
         """
         now = time.monotonic()
         if not again:
             self._failures = 0
-            self._not_before, self._due = now + min(_SPACING, self._interval), now + self._interval
+            self._due = now + self._interval
+            self._not_before = now + max(min(_SPACING, self._interval), _BREATHS * took)
             return
         pause = min(_FIRST_RETRY * 2.0**self._failures, self._interval, _LONGEST_RETRY)
         self._failures = min(self._failures + 1, 16)
@@ -55,4 +60,4 @@ class Schedule:
 
 def jittered(pause: float) -> float:
     """Return ``pause`` or up to half less: clients that failed together do not come back together."""
-    return random.uniform(pause / 2, pause)  # noqa: S311
+    return _random.uniform(pause / 2, pause)

@@ -127,7 +127,7 @@ def resolve(given: Mapping[str, Any], **others: Unpack[Others]) -> Settings:
     for setting in SETTINGS:
         name, source = setting.name, ""
         if name in in_code:
-            source, value = "argument", setting.check(name, in_code[name])
+            source, value = "argument", setting.check(others.get("names", {}).get(name, name), in_code[name])
         else:
             names = (setting.variable, *fallbacks.get(name, ())) if name not in ignored else ()
             source = next((one for one in names if os.environ.get(one, "").strip()), DEFAULT)
@@ -152,6 +152,7 @@ def _completed(values: dict[str, Any], sources: dict[str, str]) -> Settings:
     allowed.together(values, names)
     if parts.username is not None and "username" not in values and "bearer_token" not in values:
         values["username"], values["password"] = allowed.unquoted(parts)
+        sources["username"] = sources["password"] = sources["address"]
     found = rank()
     key = dict(values.get("grouping_key", {}))
     if found is not None and "rank" not in key:

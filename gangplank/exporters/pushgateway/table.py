@@ -153,10 +153,14 @@ SETTINGS = (
 
 
 class Others(TypedDict, total=False):
-    """Where else a setting comes from: more variables, in order, and other defaults, in the form of a variable."""
+    """Where else a setting comes from: more variables, in order, and other defaults, in the form of a variable.
+
+    And what to call arguments in errors, if not by their names.
+    """
 
     fallbacks: Mapping[str, tuple[str, ...]]
     defaults: Mapping[str, str]
+    names: Mapping[str, str]
 
 
 OF_READER: Others = {

@@ -1,16 +1,17 @@
-"""What an OpenTelemetry reader collects, made into what a Pushgateway takes.
+"""What an OpenTelemetry reader collects, made into Prometheus families.
 
-OpenTelemetry's own Prometheus exporter translates names, labels, counters, gauges and histograms. Here is what it
-leaves open: exponential histograms, at which it fails, and Gangplank's distributions of weights, which pass through a
-provider as gauges.
+OpenTelemetry's own Prometheus exporter translates names, units, labels, counters, gauges and histograms. It is given
+one metric at a time: of several, it would take one scope's labels for another's. And it is given nothing that it fails
+at: exponential histograms, and attributes that a histogram's own label would replace.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import (
     ExponentialHistogram,
     ExponentialHistogramDataPoint,
@@ -19,40 +20,65 @@ from opentelemetry.sdk.metrics.export import (
     Metric,
     MetricsData,
     ResourceMetrics,
-    ScopeMetrics,
 )
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric as PrometheusMetric
-from prometheus_client.samples import Sample
-from prometheus_client.utils import floatToGoString
-
-from gangplank.catalogue import CATALOGUE
-from gangplank.exporters.pushgateway.groups import Member
-from gangplank.exporters.snapshots import PARTS
-from gangplank.metrics import Kind, Phase
-
-_DURABLE = frozenset(row.prometheus_name for row in CATALOGUE if row.durable)
-_SNAPSHOTS = {f"{row.name}_{part}": (row, part) for row in CATALOGUE if row.kind is Kind.SNAPSHOT for part in PARTS}
 
 
-def with_explicit_buckets(data: MetricsData) -> MetricsData:
-    """Return ``data`` with exponential histograms as histograms whose bounds are those of the buckets in use."""
-    return replace(data, resource_metrics=[_of_resource(resource) for resource in data.resource_metrics])
+class Translator(PrometheusMetricReader):
+    """Translates what another reader collected. No provider has it.
+
+    Args:
+        with_resource: Translate the resource, to ``target_info``; else metrics.
+    """
+
+    def __init__(self, *, with_resource: bool) -> None:
+        self._families = CollectorRegistry()
+        super().__init__(disable_target_info=not with_resource, scope_info_enabled=False, registry=self._families)
+
+    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride] - final, but fed
+        """Do nothing: what there is to translate is given to it."""
+
+    def translate(self, data: MetricsData) -> list[PrometheusMetric]:
+        """Return ``data`` as Prometheus families."""
+        self._receive_metrics(data)
+        return list(self._families.collect())
 
 
-def _of_resource(resource: ResourceMetrics) -> ResourceMetrics:
-    scopes = [_of_scope(scope) for scope in resource.scope_metrics]
-    return replace(resource, scope_metrics=scopes)
+def families(data: MetricsData) -> Iterator[PrometheusMetric]:
+    """Yield what was collected: each metric of each scope by itself, and ``target_info``."""
+    of_resource, of_metrics = Translator(with_resource=True), Translator(with_resource=False)
+    for resource in data.resource_metrics:
+        yield from of_resource.translate(MetricsData([replace(resource, scope_metrics=[])]))
+        for part in _apart(resource):
+            yield from of_metrics.translate(MetricsData([part]))
 
 
-def _of_scope(scope: ScopeMetrics) -> ScopeMetrics:
-    return replace(scope, metrics=[_of_metric(metric) for metric in scope.metrics])
+def _apart(resource: ResourceMetrics) -> Iterator[ResourceMetrics]:
+    for scope in resource.scope_metrics:
+        for metric in scope.metrics:
+            yield replace(resource, scope_metrics=[replace(scope, metrics=[_translatable(metric)])])
 
 
-def _of_metric(metric: Metric) -> Metric:
-    if not isinstance(metric.data, ExponentialHistogram):
+def _translatable(metric: Metric) -> Metric:
+    points: Iterable[HistogramDataPoint]
+    if isinstance(metric.data, ExponentialHistogram):
+        points = map(_explicit, metric.data.data_points)
+    elif isinstance(metric.data, Histogram):
+        points = metric.data.data_points
+    else:
         return metric
-    points = [_explicit(point) for point in metric.data.data_points]
-    return replace(metric, data=Histogram(points, metric.data.aggregation_temporality))
+    return replace(metric, data=Histogram(list(map(_without_le, points)), metric.data.aggregation_temporality))
+
+
+def _without_le(point: HistogramDataPoint) -> HistogramDataPoint:
+    """Return a point without an attribute that is called as the label of its buckets."""
+    if "le" not in (point.attributes or {}):
+        return point
+    return replace(
+        point,
+        attributes={f"exported_{key}" if key == "le" else key: of for key, of in (point.attributes or {}).items()},
+    )
 
 
 def _explicit(point: ExponentialHistogramDataPoint) -> HistogramDataPoint:
@@ -60,55 +86,36 @@ def _explicit(point: ExponentialHistogramDataPoint) -> HistogramDataPoint:
 
     Bucket ``i`` at scale ``s`` holds what is above ``base**i`` and at most ``base**(i+1)``, with ``base = 2**2**-s``:
     https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram. Instruments take no negative
-    values, and so there are no negative buckets.
+    values, and so there are no negative buckets. Bounds that no float can tell apart are one.
     """
-    exponents = range(point.positive.offset, point.positive.offset + len(point.positive.bucket_counts) + 1)
-    bounds = [2.0 ** (exponent * 2.0**-point.scale) for exponent in exponents]
+    first = point.positive.offset
+    bounds, counts = [_bound(first, point.scale)], [point.zero_count]
+    for index, count in enumerate(point.positive.bucket_counts, first + 1):
+        bound = _bound(index, point.scale)
+        if bound > bounds[-1]:
+            bounds.append(bound)
+            counts.append(count)
+        else:
+            counts[-1] += count
+    if bounds[-1] == math.inf:
+        bounds.pop()
+    else:
+        counts.append(0)
     return HistogramDataPoint(
         attributes=point.attributes,
         start_time_unix_nano=point.start_time_unix_nano,
         time_unix_nano=point.time_unix_nano,
         count=point.count,
         sum=point.sum,
-        bucket_counts=[point.zero_count, *point.positive.bucket_counts, 0],
+        bucket_counts=counts,
         explicit_bounds=bounds,
         min=point.min,
         max=point.max,
     )
 
 
-def members(metrics: Iterable[PrometheusMetric]) -> Iterator[Member]:
-    """Yield metrics as members of groups, distributions of weights as histograms again."""
-    parts: dict[str, dict[str, PrometheusMetric]] = defaultdict(dict)
-    for metric in metrics:
-        if metric.name in _SNAPSHOTS:
-            row, part = _SNAPSHOTS[metric.name]
-            parts[row.name][part] = metric
-        else:
-            yield _member(metric)
-    for name, of_name in parts.items():
-        yield _member(_histogram(name, of_name))
-
-
-def _member(metric: PrometheusMetric) -> Member:
-    prefix, _, rest = metric.name.partition("_")
-    phase = next((phase for phase in Phase if prefix == "gangplank" and rest.startswith(phase.value)), None)
-    return Member(phase, metric.name in _DURABLE, metric)
-
-
-def _histogram(name: str, parts: dict[str, PrometheusMetric]) -> PrometheusMetric:
-    row = next(row for row in CATALOGUE if row.name == name)
-    histogram = PrometheusMetric(name, row.description, "histogram")
-    for part, metric in parts.items():
-        samples = [_part_of_histogram(sample) for sample in metric.samples]
-        if part == "bucket":
-            samples.sort(key=lambda sample: float(sample.labels["le"]))
-        histogram.samples.extend(samples)
-    return histogram
-
-
-def _part_of_histogram(sample: Sample) -> Sample:
-    labels = dict(sample.labels)
-    if "le" in labels:
-        labels["le"] = floatToGoString(float(labels["le"]))
-    return Sample(sample.name, labels, sample.value)
+def _bound(index: int, scale: int) -> float:
+    try:
+        return math.pow(2.0, index * 2.0**-scale)
+    except OverflowError:
+        return math.inf

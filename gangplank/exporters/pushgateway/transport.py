@@ -145,7 +145,8 @@ class SessionHandler:
             ) as reply:
                 said = _beginning(reply, most + _LONGEST_SECRET)
                 if reply.status_code not in _ACCEPTED:
-                    message = f"{without_credentials(url)} answered {reply.status_code}: {self._redacted(said)[:most]}"
+                    said = self._redacted(said)[:most].strip()
+                    message = f"{without_credentials(url)} answered {reply.status_code}: {said}"
                     raise RefusedError(message, reply.status_code)
                 return said[:most]
         except requests.RequestException as error:
@@ -182,6 +183,6 @@ def _reason(error: BaseException) -> str:
 def _beginning(reply: requests.Response, most: int) -> str:
     """Return what a reply begins with; read to its end, which is near, it lets the connection serve the next push."""
     try:
-        return str(reply.raw.read(most, decode_content=True).decode(errors="replace").strip())
+        return str(reply.raw.read(most, decode_content=True).decode(errors="replace"))
     except (HTTPError, OSError):  # the status has arrived, and is what counts
         return ""
