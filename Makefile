@@ -67,11 +67,11 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(PIP) "$(TORCH)"  # first, and exactly this one: the extras below are then content with it
-	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,pushgateway,otlp,examples]" --group test
+	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,opentelemetry,otlp,examples]" --group test
 	@touch $@
 
 $(VENV)/.check: $(VENV)/bin/python pyproject.toml
-	$(PIP) --editable ".[keras,prometheus,pushgateway,examples]" --group dev
+	$(PIP) --editable ".[keras,prometheus,opentelemetry,otlp,examples]" --group dev
 	@touch $@
 
 clean:  ## Remove what was built, .venv included.

@@ -29,7 +29,7 @@ _TIME = metric(Phase.EXPORT, "time")
 _LAST_SUCCESS = metric(Phase.EXPORT, "last_success_timestamp")
 
 _NUMBERS = 15.0
-"""Seconds between pushes of the export's own numbers: each push of a group costs a gateway all that it holds."""
+"""Seconds between pushes of the export's own numbers while nothing fails: a gateway checks all it has at each push."""
 
 _Labels = tuple[tuple[str, str], ...]
 
@@ -145,7 +145,7 @@ class Pusher:
                 self._changed.wait_for(lambda: self._waited_for or self._closing, self._schedule.until_allowed())
                 asked, again, self._wanted, self._waited_for = self._wanted, self._waited_for, False, False
                 closing = self._closing
-            if again or closing:
+            if again:
                 self._numbers_due = 0.0
             began = time.monotonic()
             delivered = self._push_if_changed(asked=asked, again=again)
@@ -230,6 +230,7 @@ class Pusher:
             self._gateway.send(group)
         except ExportError as error:
             self._results["failure"].add(1)
+            self._numbers_due = 0.0
             cause = error.cause if isinstance(error, (NoAnswerError, RefusedError)) else ""
             self._trouble.report(f"push to {self._gateway!r}", error, cause=f"{type(error).__name__} {cause}")
             if not isinstance(error, RefusedError):
