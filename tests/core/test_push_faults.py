@@ -24,7 +24,7 @@ from faults import (
     status,
 )
 from processes import Page
-from pushes import BASE, NEVER, TRAIN
+from pushes import BASE, NEVER, TEST_LOSS, TRAIN
 from realservers import free_port, wait_for
 
 from gangplank.exporters.pushgateway.settings import resolve
@@ -232,8 +232,9 @@ def test_what_is_sent_again_unchanged(kind: str, code: int, again: bool, tmp_pat
         pushing = Exit(kind, server.url, interval=0.1, timeout=2)
         pushing.write(0.5)
         wait_for(lambda: (pushing.pushes("success") >= 1 and not again) or [path for path, _ in seen].count(TRAIN) >= 3)
-        for _ in range(3):
-            goal = len(seen) + 2
+        for number in range(3):
+            goal = len(seen) + 1
+            pushing.telemetry.state.gauge(TEST_LOSS, model="net").set(number)
             pushing.telemetry.notify()
             wait_for(functools.partial(reached, goal))
         pushing.close()
