@@ -1,4 +1,4 @@
-"""What the core's tests share: scripts in a process of their own, a gateway, a clock."""
+"""What the core's tests share: scripts in a process of their own, gateways, exits to them, a clock."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from checking import Check, Server
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from processes import Processes, directed
+from pushes import Pushed
 from realservers import free_port
 
 from gangplank import Telemetry
+from gangplank.commands import main
 from gangplank.testing import FakeGateway, InMemoryExporter, ManualClock
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
+RANKS = ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
 
 
 @pytest.fixture
@@ -90,3 +95,51 @@ def provider(spans: InMemorySpanExporter) -> Iterator[TracerProvider]:
     provider.add_span_processor(SimpleSpanProcessor(spans))
     yield provider
     provider.shutdown()
+
+
+@pytest.fixture
+def pushing(fake_gateway: FakeGateway) -> Iterator[Callable[..., Pushed]]:
+    """A function that makes providers that push to the fake gateway."""
+    made: list[Pushed] = []
+
+    def make(**settings: Any) -> Pushed:
+        made.append(Pushed(fake_gateway, **settings))
+        return made[-1]
+
+    yield make
+    fake_gateway.held.set()
+    for one in made:
+        one.reader.shutdown()
+
+
+@pytest.fixture
+def pushed(pushing: Callable[..., Pushed]) -> Pushed:
+    """A provider that pushes to the fake gateway."""
+    return pushing()
+
+
+@pytest.fixture
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what a launcher of these tests may have set."""
+    for name in RANKS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that is no gateway, but can act as one."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Check:
+    """A function that runs the command, and returns exit status and output."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["check", *arguments])
+        out, err = capsys.readouterr()
+        assert err == ""
+        return status, out
+
+    return run

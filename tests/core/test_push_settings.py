@@ -1,29 +1,18 @@
-"""Settings of the push exits: from argument, variable or default; errors name which, and no secret."""
+"""Settings of the push exits: from argument, variable or default; errors name which."""
 
 from __future__ import annotations
 
-import base64
 import importlib.metadata
-from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from pushsettings import PREFIX, settings, variable
 
 from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetricReader, environment_variables
-from gangplank.exporters.pushgateway.exporter import push_settings
-from gangplank.exporters.pushgateway.settings import DEFAULT, PushSettings, Settings, resolve
+from gangplank.exporters.pushgateway.settings import DEFAULT, PushSettings, resolve
 from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS
 
-SECRET = "hunter2"  # noqa: S105 - no secret of anybody's
-PREFIX = "OTEL_EXPORTER_PUSHGATEWAY_"
-RANKS = ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
+pytestmark = pytest.mark.usefixtures("_one_process")
 
 SIMPLE: list[tuple[str, Any, str, Any]] = [
     ("address", "http://here:1", "http://there:2/path/", "http://there:2/path"),
@@ -39,23 +28,6 @@ SIMPLE: list[tuple[str, Any, str, Any]] = [
     ("handle_sigterm", False, "True", True),
 ]
 """Name, argument, text of the variable, and what that text means."""
-
-
-@pytest.fixture(autouse=True)
-def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what a launcher of these tests may have set."""
-    for name in RANKS:
-        monkeypatch.delenv(name, raising=False)
-
-
-def variable(name: str) -> str:
-    """Return the variable of a setting."""
-    return next(setting.variable for setting in SETTINGS if setting.name == name)
-
-
-def settings(**given: Any) -> Settings:
-    """Return the settings of an exporter; a job need not be given."""
-    return push_settings(given.pop("address", None), given.pop("job", "mnist"), **given)
 
 
 @pytest.mark.parametrize(("name", "argument", "text", "meant"), SIMPLE)
@@ -196,258 +168,6 @@ def test_a_setting_that_there_is_not() -> None:
     """The message has those that there are."""
     with pytest.raises(TypeError, match=r"no setting 'intervall'.*interval"):
         PushgatewayExporter("localhost", "mnist", intervall=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-
-
-SECRETS: list[dict[str, Any]] = [
-    {"bearer_token": f"{SECRET} {SECRET}"},
-    {"bearer_token": f"{SECRET}\u00e9"},
-    {"bearer_token": [SECRET]},
-    {"password": SECRET.encode(), "username": "me"},
-    {"password": SECRET},
-    {"username": f"me:{SECRET}", "password": SECRET},
-    {"headers": {"X-Key": f"{SECRET}\n"}},
-    {"headers": {"X-Key": SECRET.encode()}},
-    {"headers": SECRET},
-    {"headers": {"X-Key": f" {SECRET}"}},
-    {"headers": {"Host": SECRET}},
-    {"headers": {"Authorization": SECRET}, "bearer_token": SECRET},
-    {"address": f"http://me:{SECRET}@host:port"},
-    {"address": f"http://me:{SECRET}/@host"},
-    {"address": f"http://me:{SECRET}@host?{SECRET}"},
-    {"address": f"ftp://me:{SECRET}@host"},
-    {"address": f"me:{SECRET} @host"},
-    {"address": [f"http://me:{SECRET}@host"]},
-    {"address": f"http://me:{SECRET}@host", "bearer_token": SECRET},
-    {"address": f"http://me:{SECRET}@host", "username": "me", "password": SECRET},
-]
-
-
-@pytest.mark.parametrize("given", SECRETS)
-def test_errors_do_not_repeat_secrets(given: dict[str, Any]) -> None:
-    """A user mistypes what is secret as often as anything else, and the error is in the log."""
-    with pytest.raises((ConfigurationError, TypeError)) as caught:
-        settings(**given)
-    assert SECRET not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert any(name in str(caught.value) for name in given)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("bearer_token", f"{SECRET} x"),
-        ("headers", f"X-Key:{SECRET}"),
-        ("headers", f"X-Key=a,{SECRET}"),
-        ("headers", f"X-Key={SECRET}%0a"),
-        ("password", SECRET),
-        ("username", f"me:{SECRET}"),
-        ("address", f"http://me:{SECRET}@host:port"),
-    ],
-)
-def test_errors_do_not_repeat_secret_variables(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
-    """Nor what stands in the environment."""
-    monkeypatch.setenv(variable(name), text)
-    with pytest.raises(ConfigurationError, match=f"^{variable(name)}") as caught:
-        settings()
-    assert SECRET not in str(caught.value)
-
-
-def test_reprs_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the settings, the exporter and the reader: user, password, token and headers."""
-    address = f"https://{SECRET}:{SECRET}@127.0.0.1:1/sub"
-    with_header = settings(address="127.0.0.1:1", headers={"X-Key": SECRET}, bearer_token=SECRET)
-    reader = PushgatewayMetricReader(address, "mnist", interval=3600, timeout=0.1)
-    monkeypatch.setenv(variable("password"), SECRET)
-    monkeypatch.setenv(variable("username"), SECRET)
-    seen = [settings(), settings(address=address), with_header, PushgatewayExporter(address, "mnist"), reader]
-    reader.shutdown()
-    assert SECRET not in "".join(map(repr, seen)) + "".join(map(str, seen))
-    assert "https://127.0.0.1:1/sub" in repr(reader)
-    assert repr(PushgatewayExporter(address, "mnist")).endswith("(job 'mnist')>")
-
-
-def test_redacted_hides_every_form_of_a_secret() -> None:
-    """As it stands in the address, as it is meant, and as it goes out."""
-    found = settings(address=f"https://me:{SECRET}%40{SECRET}@host")
-    encoded = base64.b64encode(f"me:{SECRET}@{SECRET}".encode()).decode()
-    for form in (f"me:{SECRET}%40{SECRET}", f"{SECRET}@{SECRET}", f"Basic {encoded}"):
-        message = found.redacted(f"it said: {form}\n!")
-        assert encoded not in message
-        assert SECRET not in message
-        assert message.startswith("it said: ")
-        assert "\n" not in message
-
-
-AMBIGUOUS: list[dict[str, Any]] = [
-    {"username": "me", "password": SECRET, "bearer_token": "t"},
-    {"address": "http://me@host", "bearer_token": "t"},
-    {"address": "http://me:x@host", "headers": {"authorization": "Basic x"}},
-    {"bearer_token": "t", "headers": {"AUTHORIZATION": "Basic x"}},
-    {"username": "me", "password": "x", "headers": {"Authorization": "Basic x"}},
-]
-
-
-@pytest.mark.parametrize("given", AMBIGUOUS)
-def test_two_ways_to_say_who_is_pushing(given: dict[str, Any]) -> None:
-    """Which of them the gateway would see is nobody's guess."""
-    with pytest.raises(ConfigurationError, match="one of them must go"):
-        settings(**given)
-
-
-def test_a_user_in_the_code_is_not_mixed_with_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The password of somebody else would go to whom the code names."""
-    monkeypatch.setenv(variable("username"), "other")
-    monkeypatch.setenv(variable("password"), SECRET)
-    found = settings()
-    assert (found.username, found.password) == ("other", SECRET)
-    assert (settings(bearer_token="t").username, settings(bearer_token="t").password) == (None, None)  # noqa: S106
-    assert settings(address="http://me:a%40b@host").username == "me"
-    assert settings(address="http://me:a%40b@host").password == "a@b"  # noqa: S105
-    assert settings(username="me", password="").password == ""
-
-
-@pytest.mark.parametrize("name", ["username", "password"])
-def test_half_of_a_user_is_told_what_helps(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Not to set a variable that is set, and not looked at."""
-    monkeypatch.setenv(variable("username"), "other")
-    monkeypatch.setenv(variable("password"), SECRET)
-    with pytest.raises(ConfigurationError, match=f"^{name}") as caught:
-        settings(**{name: "me"})
-    assert "or its environment variable" not in str(caught.value)
-
-
-class Files:
-    """An authority and a client's certificate, in files."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        pair, other = authority.issue_cert("client@example.org"), authority.issue_cert("other@example.org")
-        key = load_pem_private_key(pair.private_key_pem.bytes(), None)
-        locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SECRET.encode()))
-        contents = {
-            "authority": authority.cert_pem.bytes(),
-            "certificate": pair.cert_chain_pems[0].bytes(),
-            "key": pair.private_key_pem.bytes(),
-            "both": pair.private_key_and_cert_chain_pem.bytes(),
-            "other": other.private_key_pem.bytes(),
-            "locked": locked,
-            "empty": b"",
-            "garbage": b"\x00\xff not PEM",
-        }
-        self.paths = {name: folder / f"{name}.pem" for name in contents}
-        for name, content in contents.items():
-            self.paths[name].write_bytes(content)
-
-    def __getitem__(self, name: str) -> Path:
-        return self.paths[name]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Certificates and keys."""
-    return Files(tmp_path_factory.mktemp("certificates"))
-
-
-def test_certificates_that_are_allowed(monkeypatch: pytest.MonkeyPatch, files: Files) -> None:
-    """As path or text, in one file or two, given or in the environment."""
-    found = settings(certificate=files["authority"], client_certificate=files["certificate"], client_key=files["key"])
-    assert (found.certificate, found.client_key) == (str(files["authority"]), str(files["key"]))
-    assert settings(client_certificate=str(files["both"])).client_key is None
-    monkeypatch.setenv(variable("client_certificate"), str(files["certificate"]))
-    monkeypatch.setenv(variable("client_key"), str(files["key"]))
-    assert settings().client_certificate == str(files["certificate"])
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"certificate": "empty"},
-        {"certificate": "garbage"},
-        {"certificate": "key"},
-        {"client_certificate": "certificate"},
-        {"client_certificate": "garbage"},
-        {"client_certificate": "certificate", "client_key": "other"},
-        {"client_certificate": "certificate", "client_key": "locked"},
-        {"client_certificate": "certificate", "client_key": "empty"},
-        {"client_key": "key"},
-    ],
-)
-def test_certificates_that_are_not_allowed(
-    monkeypatch: pytest.MonkeyPatch, files: Files, given: dict[str, str]
-) -> None:
-    """The file is looked into at once, and an encrypted key is no question at the terminal."""
-    with pytest.raises(ConfigurationError, match=f"^{next(iter(given))}"):
-        settings(**{name: files[file] for name, file in given.items()})
-    for name, file in given.items():
-        monkeypatch.setenv(variable(name), str(files[file]))
-    with pytest.raises(ConfigurationError, match=f"^{variable(next(iter(given)))}"):
-        settings()
-
-
-@pytest.mark.parametrize(
-    ("environ", "rank"),
-    [
-        ({"RANK": "3", "WORLD_SIZE": "4"}, "3"),
-        ({"RANK": "0", "WORLD_SIZE": "2"}, "0"),
-        ({"RANK": "0", "WORLD_SIZE": "1"}, None),
-        ({"RANK": "3"}, None),
-        ({"RANK": "x", "WORLD_SIZE": "4"}, None),
-        ({"RANK": "-1", "WORLD_SIZE": "4"}, None),
-        ({"RANK": "", "WORLD_SIZE": ""}, None),
-        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, "1"),
-        ({"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8"}, "5"),
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, None),  # a batch script, which has not called srun yet
-        ({"RANK": "3", "WORLD_SIZE": "4", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, "3"),
-        ({"RANK": "0", "WORLD_SIZE": "1", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, "1"),
-    ],
-)
-def test_a_process_among_several_has_its_rank(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], rank: str | None
-) -> None:
-    """In its groups, unless the user says otherwise; a process on its own has none."""
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    found = settings(grouping_key={"team": "ml"})
-    assert found.grouping_key == {"team": "ml"} | ({} if rank is None else {"rank": rank})
-    assert rank is None or any(name in found.sources["grouping_key"] for name in environ)
-    assert settings(grouping_key={"rank": "mine"}).grouping_key == {"rank": "mine"}
-    assert settings().sources["grouping_key"] in ({DEFAULT} if rank is None else set(environ))
-
-
-@pytest.mark.parametrize(
-    ("environ", "job"),
-    [
-        ({"OTEL_SERVICE_NAME": "shop"}, "shop"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "team=ml, service.name=a%20b"}, "a b"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,service.namespace=ns"}, "ns/x"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,service.namespace=ns", "OTEL_SERVICE_NAME": "shop"}, "ns/shop"),
-        ({"OTEL_SERVICE_NAME": "shop", f"{PREFIX}JOB": "mine"}, "mine"),
-        ({"OTEL_SERVICE_NAME": "", "OTEL_RESOURCE_ATTRIBUTES": "service.name=x"}, "x"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "nonsense,,=,service.name=x=y"}, "x=y"),
-    ],
-)
-def test_the_job_is_the_services_name(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], job: str) -> None:
-    """If nothing else is said."""
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    assert settings(job=None).job == job
-    assert settings(job="given").job == "given"
-
-
-@pytest.mark.parametrize("text", [None, "", "  ", "service.namespace=ns"])
-def test_without_a_job_there_is_no_exporter(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
-    """The error says which variables would do."""
-    if text is not None:
-        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES" if "=" in text else "OTEL_SERVICE_NAME", text)
-    with pytest.raises(ConfigurationError, match=r"^job must be given.*OTEL_SERVICE_NAME"):
-        PushgatewayExporter("localhost")
-
-
-def test_a_services_name_that_no_path_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes that are no UTF-8 come out of the environment as surrogates: the variable is named, and not the default."""
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "caf\udce9")
-    with pytest.raises(ConfigurationError, match=r"OTEL_SERVICE_NAME|service name"):
-        PushgatewayExporter("localhost")
 
 
 def test_a_reader_goes_by_the_sdks_variables_too(monkeypatch: pytest.MonkeyPatch) -> None:

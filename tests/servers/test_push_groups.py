@@ -6,27 +6,20 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-import numpy as np
 import pytest
 import realservers
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.view import View
 from prometheus_client.parser import text_string_to_metric_families
+from pushes import NEVER
 from realservers import Gateway, Prometheus
+from trainings import LOSS, TEST_LOSS, samples, telemetry_for, train
 
-from gangplank import PushgatewayExporter, PushgatewayMetricReader, Telemetry
+from gangplank import PushgatewayMetricReader, Telemetry
 from gangplank.metrics import Phase
 from gangplank.runs import Run, TrainingRun
 from gangplank.testing import ManualClock
-from gangplank.weights import summarize
-
-NEVER = 3600.0
-_LOSS_ONLY = {"loss": 0.5}
-LOSS, TEST_LOSS = "gangplank_train_loss", "gangplank_test_loss"
-Samples = dict[tuple[str, str, frozenset[tuple[str, str]]], float]
 
 _PROGRAM = """
     import sys
@@ -57,36 +50,6 @@ def _finish(processes: Iterable[subprocess.Popen[str]]) -> None:
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-
-
-def _telemetry(gateway: Gateway, job: str = "mnist", **settings: Any) -> Telemetry:
-    settings.setdefault("interval", NEVER)
-    return Telemetry(exporters=[PushgatewayExporter(gateway.address, job, **settings)], clock=ManualClock())
-
-
-def _train(telemetry: Telemetry, model: str = "net", metrics: Mapping[str, float] = _LOSS_ONLY) -> None:
-    run = TrainingRun(telemetry, model)
-    run.begin_epoch()
-    for step in range(3):
-        telemetry.clock.advance(0.125)  # type: ignore[attr-defined]
-        run.step_to(step + 1)
-    run.end_epoch(1, list(metrics.items()))
-    run.weights(summarize([np.array([-2.0, -0.25, 0.0, 0.25, 7.5], dtype="float32")], (-0.25, 0.0, 0.25)))
-    run.end()
-
-
-def _samples(gateway: Gateway, job: str) -> Samples:
-    """Return what stands in a job's groups, with types, without the job and the gateway's own."""
-    return {
-        (
-            sample.name,
-            family.type,
-            frozenset((name, at) for name, at in sample.labels.items() if name != "job" and at),
-        ): (sample.value)
-        for family in text_string_to_metric_families(realservers.get(f"{gateway.url}/metrics"))
-        for sample in family.samples
-        if sample.labels.get("job") == job and not sample.name.startswith(("push_", "gangplank_export_"))
-    }
 
 
 ANY_TEXT = [
@@ -126,8 +89,8 @@ ANY_TEXT = [
 def test_any_text_is_a_job_a_grouping_key_and_a_model(text: str, gateway: Gateway) -> None:
     """It comes back as it was, in every group and in none beside."""
     job = text if text.strip() else f"({text})"
-    with _telemetry(gateway, job, grouping_key={"instance": text, "empty": ""}) as telemetry:
-        _train(telemetry, text)
+    with telemetry_for(gateway, job, grouping_key={"instance": text, "empty": ""}) as telemetry:
+        train(telemetry, text)
     page = list(text_string_to_metric_families(realservers.get(f"{gateway.url}/metrics")))
     ours = [sample for family in page for sample in family.samples if "job" in sample.labels]
     assert {(sample.labels["job"], sample.labels["instance"]) for sample in ours} == {(job, text)}
@@ -141,8 +104,8 @@ def test_any_text_is_a_job_a_grouping_key_and_a_model(text: str, gateway: Gatewa
 
 def test_a_model_without_a_name(gateway: Gateway) -> None:
     """An empty label is none, and the model is pushed all the same."""
-    with _telemetry(gateway) as telemetry:
-        _train(telemetry, "")
+    with telemetry_for(gateway) as telemetry:
+        train(telemetry, "")
     assert gateway.value(LOSS, job="mnist") == 0.5
     assert gateway.value("gangplank_train_last_success_timestamp_seconds", job="mnist") is not None
 
@@ -151,16 +114,16 @@ def test_jobs_that_look_alike_are_apart(gateway: Gateway) -> None:
     """A job whose name is a path does not write into the group of another."""
     names = ["a", "a/phase/train", "a/instance/x", "a%2Fphase%2Ftrain", "a@base64"]
     for number, name in enumerate(names):
-        with _telemetry(gateway, name) as telemetry:
-            _train(telemetry, metrics={"loss": float(number)})
+        with telemetry_for(gateway, name) as telemetry:
+            train(telemetry, metrics={"loss": float(number)})
     assert [gateway.value(LOSS, job=name) for name in names] == [0, 1, 2, 3, 4]
 
 
 def test_put_takes_away_what_a_newer_run_has_not(gateway: Gateway) -> None:
     """The loss is the newer run's; a metric of the earlier one is not shown as if it still were."""
     for metrics in ({"loss": 1.0, "mae": 2.0}, {"loss": 0.5}):
-        with _telemetry(gateway) as telemetry:
-            _train(telemetry, metrics=metrics)
+        with telemetry_for(gateway) as telemetry:
+            train(telemetry, metrics=metrics)
     assert gateway.value(LOSS) == 0.5
     assert gateway.value("gangplank_train_mae") is None
 
@@ -168,15 +131,15 @@ def test_put_takes_away_what_a_newer_run_has_not(gateway: Gateway) -> None:
 def test_post_leaves_what_a_newer_run_has_not(gateway: Gateway) -> None:
     """Who asks for POST gets the sum of runs."""
     for metrics in ({"loss": 1.0, "mae": 2.0}, {"loss": 0.5}):
-        with _telemetry(gateway, method="POST") as telemetry:
-            _train(telemetry, metrics=metrics)
+        with telemetry_for(gateway, method="POST") as telemetry:
+            train(telemetry, metrics=metrics)
     assert gateway.value(LOSS) == 0.5
     assert gateway.value("gangplank_train_mae") == 2
 
 
 def test_what_became_nan_is_not_left_standing(gateway: Gateway) -> None:
     """Within one process, too: the group is replaced, by PUT, by one without it."""
-    with _telemetry(gateway) as telemetry:
+    with telemetry_for(gateway) as telemetry:
         run = TrainingRun(telemetry, "net")
         run.end_epoch(1, [("loss", 1.0), ("mae", 2.0)])
         telemetry.flush()
@@ -222,121 +185,38 @@ def test_a_job_of_one_process_has_no_rank(gateway: Gateway) -> None:
     assert "rank" not in labels
 
 
-@pytest.fixture
-def provider(gateway: Gateway) -> MeterProvider:
-    """A provider whose reader pushes for the job ``read``."""
-    reader = PushgatewayMetricReader(gateway.address, "read", interval=NEVER)
-    return MeterProvider([reader], shutdown_on_exit=False)
-
-
-def test_a_run_is_the_same_through_a_reader(gateway: Gateway, provider: MeterProvider) -> None:
-    """Every name, type, label, group and value; and neither is refused for what the other pushed."""
-    exporter = PushgatewayExporter(gateway.address, "exported", interval=NEVER)
-    with Telemetry(exporters=[exporter], meter_provider=provider, clock=ManualClock()) as telemetry:
-        _train(telemetry, metrics={"loss": 0.1, "a": 1e-300, "b": -3.0})
-        run = Run(telemetry, Phase.TEST, 'the "other"\n')
-        run.weights(summarize([np.array([0.5], dtype="float32")], (-1.0, 1.0)))
-        run.end()
-        telemetry.flush()
-        assert provider.force_flush()
-        read = {key: value for key, value in _samples(gateway, "read").items() if key[0] != "target_info"}
-        exported = _samples(gateway, "exported")
-    provider.shutdown()
-    assert exported
-    assert read == exported
-    assert {value for _, value in gateway.series("push_failure_time_seconds")} == {0}
-    assert ("gangplank_train_model_weights_count", "histogram") in {(name, kind) for name, kind, _ in read}
-
-
-def test_foreign_metrics_beside_ours(gateway: Gateway, provider: MeterProvider) -> None:
-    """They go to the job's own group, ours to those of runs; what clashes with the group's labels is renamed."""
-    with Telemetry(meter_provider=provider, clock=ManualClock()) as telemetry:
-        meter = provider.get_meter("shop", attributes={"scope": "x"})
-        meter.create_counter("orders").add(3, {"job": "baker", "kind": "bread"})
-        meter.create_histogram("wait", "s").record(0.25)
-        meter.create_up_down_counter("queue").add(-2, {"phase": "train", "model": "T"})
-        _train(telemetry)
-        assert provider.force_flush()
-        assert gateway.value("orders_total", job="read", exported_job="baker", kind="bread") == 3
-        assert gateway.value("wait_seconds_sum", job="read") == 0.25
-        assert gateway.value("queue", job="read", phase="train", model="T") == -2
-        assert gateway.value(LOSS, job="read", phase="train") == 0.5
-        ((labels, _),) = gateway.series("orders_total")
-        assert "phase" not in labels
-        assert not {name for name in labels if name.startswith("otel_scope")}
-    provider.shutdown()
-    assert gateway.value("orders_total", job="read") == 3
-    assert gateway.value(LOSS, job="read") == 0.5
-
-
-def test_a_model_without_a_name_through_a_reader(gateway: Gateway, provider: MeterProvider) -> None:
-    """OpenTelemetry leaves an empty attribute out, which harms neither it nor what is pushed with it."""
-    with Telemetry(meter_provider=provider, clock=ManualClock()) as telemetry:
-        provider.get_meter("shop").create_counter("orders").add(3)
-        _train(telemetry, "")
-        assert provider.force_flush()
-    provider.shutdown()
-    assert gateway.value(LOSS, job="read") == 0.5
-    assert gateway.value("orders_total", job="read") == 3
-
-
-def test_a_view_that_drops_the_model(gateway: Gateway) -> None:
-    """Somebody's provider may leave out an attribute: the push, of everything else above all, goes on."""
-    reader = PushgatewayMetricReader(gateway.address, "read", interval=NEVER)
-    views = [View(instrument_name="gangplank_*", attribute_keys={"outcome"})]
-    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
-    with Telemetry(meter_provider=provider, clock=ManualClock()) as telemetry:
-        provider.get_meter("shop").create_counter("orders").add(3)
-        _train(telemetry)
-        assert reader.force_flush()
-    provider.shutdown()
-    assert gateway.value("orders_total", job="read") == 3
-    assert gateway.value(LOSS, job="read", phase="train") == 0.5
-
-
-def test_a_reader_leaves_the_groups_of_another_process(gateway: Gateway, provider: MeterProvider) -> None:
-    """A process that only has metrics of its own, of the same job, takes away no run's."""
-    with _telemetry(gateway, "read") as telemetry:
-        _train(telemetry)
-    provider.get_meter("shop").create_counter("orders").add(3)
-    assert provider.force_flush()
-    provider.shutdown()
-    assert gateway.value("orders_total", job="read") == 3
-    assert gateway.value(LOSS, job="read") == 0.5
-
-
 @pytest.mark.parametrize("through_reader", [False, True], ids=["exporter", "reader"])
 def test_delete_at_the_end_takes_only_what_was_pushed(gateway: Gateway, *, through_reader: bool) -> None:
     """Of this job an evaluation by somebody else, of this gateway other jobs and keys, stand."""
     for job, settings in (("other", {}), ("mnist", {"grouping_key": {"instance": "b"}})):
-        with _telemetry(gateway, job, **settings) as telemetry:
-            _train(telemetry)
-    with _telemetry(gateway) as telemetry:
+        with telemetry_for(gateway, job, **settings) as telemetry:
+            train(telemetry)
+    with telemetry_for(gateway) as telemetry:
         run = Run(telemetry, Phase.TEST, "another")
         run.metrics([("loss", 0.25)])
         run.end()
-    before = {job: _samples(gateway, job) for job in ("other", "mnist")}
+    before = {job: samples(gateway, job) for job in ("other", "mnist")}
     if through_reader:
         reader = PushgatewayMetricReader(gateway.address, "mnist", interval=NEVER, at_end="delete")
         provider = MeterProvider([reader], shutdown_on_exit=False)
         with Telemetry(meter_provider=provider, clock=ManualClock()) as telemetry:
-            _train(telemetry)
+            train(telemetry)
             assert provider.force_flush()
             assert gateway.value(LOSS, job="mnist", phase="train", instance="") == 0.5
         provider.shutdown()
     else:
-        with _telemetry(gateway, at_end="delete") as telemetry:
-            _train(telemetry)
+        with telemetry_for(gateway, at_end="delete") as telemetry:
+            train(telemetry)
             telemetry.flush()
             assert gateway.value(LOSS, job="mnist", phase="train", instance="") == 0.5
-    assert {job: _samples(gateway, job) for job in ("other", "mnist")} == before
+    assert {job: samples(gateway, job) for job in ("other", "mnist")} == before
 
 
 def test_prometheus_sees_groups_as_they_are(gateway: Gateway, prometheus: Prometheus) -> None:
     """With ``honor_labels`` the job is the program's, and text in labels is what it was."""
     key = {"instance": "höst/1", "team": 'a "b"\n'}
-    with _telemetry(gateway, "a/b c", grouping_key=key) as telemetry:
-        _train(telemetry)
+    with telemetry_for(gateway, "a/b c", grouping_key=key) as telemetry:
+        train(telemetry)
     ((labels, value),) = prometheus.wait_for(LOSS)
     assert value == 0.5
     expected = {"__name__": LOSS, "job": "a/b c", "phase": "train", "model": "net", **key}

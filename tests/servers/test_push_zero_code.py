@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import needs
 import pytest
-from realservers import Gateway, Prometheus, free_port, wait_for
+from instrumented import end, pushing_to, start
+from realservers import Gateway, free_port, wait_for
 
-SCRIPT = Path(__file__).parent / "scripts" / "zero_code.py"
 ORDERS = """
     from opentelemetry import metrics
     metrics.get_meter("shop").create_counter("orders").add(3, {"kind": "bread"})
@@ -31,53 +27,26 @@ COUNTING = """
 """
 
 
-def _start(program: list[str], *flags: str, **variables: str) -> subprocess.Popen[str]:
-    instrument = needs.program(str(Path(sys.executable).with_name("opentelemetry-instrument")), "opentelemetry-distro")
-    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", **variables}
-    return subprocess.Popen(
-        [instrument, *flags, sys.executable, *program],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _end(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
 def _run(source: str, *flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return _end(_start(["-c", textwrap.dedent(source)], *flags, **variables))
+    return end(start(["-c", textwrap.dedent(source)], *flags, **variables))
 
 
 @contextmanager
 def _running(source: str, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run a program from when it says something, and see to it that it ends."""
-    process = _start(["-c", textwrap.dedent(source)], *flags, **variables)
+    process = start(["-c", textwrap.dedent(source)], *flags, **variables)
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().strip(), _end(process).stderr
+        assert process.stdout.readline().strip(), end(process).stderr
         yield process
     finally:
         process.kill()
         process.communicate()
 
 
-def _variables(gateway: Gateway, **more: str) -> dict[str, str]:
-    """Return the environment of a process that pushes to the gateway for the job ``shop``."""
-    more.setdefault("JOB", "shop")
-    ours = {f"OTEL_EXPORTER_PUSHGATEWAY_{name}": value for name, value in more.items() if not name.startswith("OTEL")}
-    others = {name: value for name, value in more.items() if name.startswith("OTEL")}
-    exporter = {"OTEL_METRICS_EXPORTER": "pushgateway", "OTEL_EXPORTER_PUSHGATEWAY_ENDPOINT": gateway.address}
-    return exporter | ours | others
-
-
 def test_settings_as_variables(gateway: Gateway) -> None:
     """No code, no flag: what a program counts is at the gateway, in its group, and the program's output is its own."""
-    variables = _variables(gateway, GROUPING_KEY="instance=a%2Fb, team=ml,empty=", COMPRESSION="gzip")
+    variables = pushing_to(gateway, GROUPING_KEY="instance=a%2Fb, team=ml,empty=", COMPRESSION="gzip")
     ended = _run(ORDERS, **variables)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
     ((labels, value),) = gateway.series("orders_total", job="shop")
@@ -111,12 +80,12 @@ def test_settings_as_flags(gateway: Gateway) -> None:
 def test_at_end_delete_as_a_flag(gateway: Gateway) -> None:
     """While the program runs its values are there; when it has ended, they are not."""
     flags = ["--exporter_pushgateway_at_end", "delete"]
-    with _running(COUNTING, *flags, **_variables(gateway, INTERVAL="100")) as process:
+    with _running(COUNTING, *flags, **pushing_to(gateway, INTERVAL="100")) as process:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
         wait_for(lambda: gateway.value("lines_total", job="shop") == 1)
-        ended = _end(process)
+        ended = end(process)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert gateway.series("lines_total") == []
     assert gateway.series("push_time_seconds") == []
@@ -134,7 +103,7 @@ def test_at_end_delete_as_a_flag(gateway: Gateway) -> None:
 )
 def test_the_job_is_the_service(variables: dict[str, str], job: str, gateway: Gateway) -> None:
     """What OpenTelemetry calls the program is its job, unless it is given one."""
-    ended = _run(ORDERS, **_variables(gateway, **{"JOB": "", **variables}))
+    ended = _run(ORDERS, **pushing_to(gateway, **{"JOB": "", **variables}))
     assert ended.returncode == 0, ended.stderr
     ((labels, _),) = gateway.series("orders_total")
     assert labels["job"] == job
@@ -142,7 +111,7 @@ def test_the_job_is_the_service(variables: dict[str, str], job: str, gateway: Ga
 
 def test_beside_the_console(gateway: Gateway) -> None:
     """Both have it."""
-    ended = _run(ORDERS, **_variables(gateway, OTEL_METRICS_EXPORTER="pushgateway,console"))
+    ended = _run(ORDERS, **pushing_to(gateway, OTEL_METRICS_EXPORTER="pushgateway,console"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert '"name": "orders"' in ended.stdout
     assert gateway.value("orders_total", job="shop") == 3
@@ -158,7 +127,7 @@ def test_beside_a_scrape(exporters: str, gateway: Gateway) -> None:
     print(*[line for line in page.splitlines() if line.startswith("orders_total")])
     """
     variables = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(port), "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1"}
-    ended = _run(source, **_variables(gateway, OTEL_METRICS_EXPORTER=exporters, **variables))
+    ended = _run(source, **pushing_to(gateway, OTEL_METRICS_EXPORTER=exporters, **variables))
     assert (ended.returncode, ended.stderr) == (0, "")
     (line,) = [line for line in ended.stdout.splitlines() if line.startswith("orders_total")]
     assert line.endswith(" 3.0")
@@ -172,7 +141,7 @@ def test_beside_a_scrape(exporters: str, gateway: Gateway) -> None:
 )
 def test_the_interval(interval: dict[str, str], gateway: Gateway) -> None:
     """OpenTelemetry's own variable says how often, unless the exporter's does."""
-    with _running(COUNTING, **_variables(gateway, **interval)) as process:
+    with _running(COUNTING, **pushing_to(gateway, **interval)) as process:
         assert process.stdin is not None
         for count in range(1, 6):
             process.stdin.write("\n")
@@ -201,7 +170,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_value(name: str, gateway: Gateway) -> None:
     """It is said on stderr which variable is at fault, nothing secret is, and the program runs as if nothing were."""
-    ended = _run(ORDERS, **_variables(gateway, **{name: BAD[name]}))
+    ended = _run(ORDERS, **pushing_to(gateway, **{name: BAD[name]}))
     assert (ended.returncode, ended.stdout) == (0, "done\n")
     assert f"OTEL_EXPORTER_PUSHGATEWAY_{name}" in ended.stderr
     assert "ConfigurationError" in ended.stderr
@@ -211,7 +180,7 @@ def test_a_bad_value(name: str, gateway: Gateway) -> None:
 
 def test_a_bad_value_of_opentelemetrys_own(gateway: Gateway) -> None:
     """The variable that is named is the one that is wrong."""
-    ended = _run(ORDERS, **_variables(gateway, OTEL_METRIC_EXPORT_INTERVAL="soon"))
+    ended = _run(ORDERS, **pushing_to(gateway, OTEL_METRIC_EXPORT_INTERVAL="soon"))
     assert (ended.returncode, ended.stdout) == (0, "done\n")
     assert "OTEL_METRIC_EXPORT_INTERVAL must be" in ended.stderr
 
@@ -221,7 +190,7 @@ def test_a_bad_value_of_opentelemetrys_own(gateway: Gateway) -> None:
 )
 def test_however_it_ends(last_words: str, status: int, gateway: Gateway) -> None:
     """The last values are pushed, and the exit status is the program's own."""
-    ended = _run(f"{ORDERS}\n    {last_words}", **_variables(gateway))
+    ended = _run(f"{ORDERS}\n    {last_words}", **pushing_to(gateway))
     assert ended.returncode in (status, -signal.SIGINT if status == 130 else status), ended.stderr
     assert gateway.value("orders_total", job="shop") == 3
 
@@ -230,7 +199,7 @@ def test_however_it_ends(last_words: str, status: int, gateway: Gateway) -> None
 def test_sigterm(gateway: Gateway, *, is_handled: bool) -> None:
     """Asked to handle it, it pushes first; the process dies of the signal all the same."""
     source = f"{ORDERS}\n    input()"
-    with _running(source, **_variables(gateway, HANDLE_SIGTERM=str(is_handled), INTERVAL="3600000")) as process:
+    with _running(source, **pushing_to(gateway, HANDLE_SIGTERM=str(is_handled), INTERVAL="3600000")) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == -signal.SIGTERM
     assert gateway.value("orders_total", job="shop") == (3 if is_handled else None)
@@ -250,56 +219,13 @@ def test_a_forked_child_pushes_nothing(gateway: Gateway) -> None:
     os.waitpid(child, 0)
     orders.add(1)
     """
-    ended = _run(source, **_variables(gateway, AT_END="keep"))
+    ended = _run(source, **pushing_to(gateway, AT_END="keep"))
     assert ended.returncode == 0, ended.stderr
     assert gateway.value("orders_total", job="shop") == 2
 
 
 def test_without_a_gateway() -> None:
     """The program ends as ever, and says once that its values are lost."""
-    ended = _run(ORDERS, **_variables(Gateway(free_port())))
+    ended = _run(ORDERS, **pushing_to(Gateway(free_port())))
     assert (ended.returncode, ended.stdout) == (0, "done\n")
     assert ended.stderr.count("could not push") == 1, ended.stderr
-
-
-def _keras(gateway: Gateway, how: str) -> subprocess.CompletedProcess[str]:
-    needs.module("keras")
-    needs.module("jax")
-    return _end(_start([str(SCRIPT), how], **_variables(gateway), KERAS_BACKEND="jax"))
-
-
-def test_training_and_evaluation_by_two_processes(gateway: Gateway, prometheus: Prometheus) -> None:
-    """A callback without exits joins the process's provider: each phase has its group, and both stand."""
-    trained = _keras(gateway, "train")
-    assert (trained.returncode, trained.stderr) == (0, "")
-    loss = gateway.value("gangplank_train_loss", job="shop", phase="train", model="net")
-    assert loss == pytest.approx(float(trained.stdout.split("loss=")[1]))
-    tested = _keras(gateway, "evaluate")
-    assert (tested.returncode, tested.stderr) == (0, "")
-    test_loss = gateway.value("gangplank_test_loss", job="shop", phase="test", model="net")
-    assert test_loss == pytest.approx(float(tested.stdout.split("loss=")[1]))
-    assert gateway.value("gangplank_train_loss", job="shop", phase="train", model="net") == loss
-    for phase in ("train", "test"):
-        assert gateway.value(f"gangplank_{phase}_outcome", job="shop", outcome="success") == 1
-        assert gateway.value(f"gangplank_{phase}_last_success_timestamp_seconds", job="shop", model="net") is not None
-        assert gateway.value(f"gangplank_{phase}_model_weights_count", job="shop", phase=phase) == 4
-        assert gateway.value(f"gangplank_{phase}_model_weights_bucket", job="shop", phase=phase, le="+Inf") == 4
-    assert gateway.value("gangplank_train_epochs_count", job="shop") == 3
-    assert gateway.value("gangplank_train_steps_total", job="shop") == 6
-    assert gateway.value("gangplank_train_step_duration_seconds_count", job="shop") == 6
-    assert {value for _, value in gateway.series("push_failure_time_seconds")} == {0}
-    ((labels, value),) = prometheus.wait_for('gangplank_train_loss{job="shop"}')
-    assert (value, labels["phase"], labels["model"]) == (loss, "train", "net")
-
-
-def test_a_failed_training(gateway: Gateway) -> None:
-    """How it ended is in the last push, and the last success is still that of the run before."""
-    assert _keras(gateway, "train").returncode == 0
-    success = gateway.value("gangplank_train_last_success_timestamp_seconds", job="shop")
-    failed = _keras(gateway, "raise")
-    assert failed.returncode == 1
-    assert "as asked" in failed.stderr
-    assert gateway.value("gangplank_train_outcome", job="shop", outcome="failed") == 1
-    assert gateway.value("gangplank_train_outcome", job="shop", outcome="success") == 0
-    assert gateway.value("gangplank_train_running", job="shop") == 0
-    assert gateway.value("gangplank_train_last_success_timestamp_seconds", job="shop") == success
