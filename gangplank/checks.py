@@ -31,6 +31,20 @@ def text(argument: str, value: object) -> str:
     return value
 
 
+def names(argument: str, value: object) -> frozenset[str] | None:
+    """Return the names in ``value``, or None for None, which stands for all.
+
+    Raises:
+        TypeError: it is no list of strings.
+        ConfigurationError: one of them is empty.
+    """
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"{argument} must be a list of metric names, not {value!r}")
+    return frozenset(text(f"{argument}[{index}]", name) for index, name in enumerate(value))
+
+
 def port(argument: str, value: object) -> int:
     """Return ``value`` if it is a TCP port, 0 included (the system then chooses one).
 

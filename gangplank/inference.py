@@ -21,7 +21,7 @@ from gangplank.locks import Lock
 from gangplank.metrics import Kind, Metric, Phase, Union
 from gangplank.naming import encodable
 from gangplank.series import Counter, Histogram
-from gangplank.spans import CallSpan
+from gangplank.spans import CurrentSpan
 from gangplank.state import State
 from gangplank.telemetry import Telemetry
 
@@ -165,13 +165,12 @@ class Inference:
 
     def _open_span(
         self, method: str, is_trace: Callable[[Any], bool], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> CallSpan | None:
+    ) -> CurrentSpan | None:
         """Begin the span of a call, unless it is a compiler that traces."""
-        tracer = self.telemetry.tracing.tracer
         with self.telemetry.trouble.contained("begin a span"):
-            if tracer is not None and not is_trace((args, kwargs)):
+            if not is_trace((args, kwargs)):
                 attributes = {"gangplank.model": self.model, "gangplank.method": method}
-                return CallSpan(tracer, f"{method} {self.model}", attributes, self.telemetry.trouble)
+                return self.telemetry.tracing.span(f"{method} {self.model}", attributes)
         return None
 
     def _failed(
@@ -181,7 +180,7 @@ class Inference:
         seconds: Counter,
         error: BaseException,
         duration: float,
-        span: CallSpan | None,
+        span: CurrentSpan | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:

@@ -1,20 +1,26 @@
-"""Training and evaluation runs: what an adapter reports of them, turned into series.
+"""Training and evaluation runs: what is reported of them, turned into series and spans.
 
-An adapter owns a run from its begin to its end and calls the methods of this module from its framework's hooks. Nothing
-here knows a framework; values are plain numbers.
+An adapter owns a run from its begin to its end and calls the methods of this module from its framework's hooks; a
+training loop of one's own does so from a ``with`` block. Nothing here knows a framework; values are plain numbers.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Container, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, SupportsFloat
 
 from gangplank.catalogue import find, metric, model_metric
+from gangplank.clock import Clock
 from gangplank.metrics import Outcome, Phase
+from gangplank.naming import Names
+from gangplank.run_spans import EPOCH, VALIDATION, RunSpans
 from gangplank.series import Gauge
-from gangplank.telemetry import Telemetry
+from gangplank.state import State
+from gangplank.tracing import Tracing
+from gangplank.trouble import Trouble
 
 if TYPE_CHECKING:
     from gangplank.weights import WeightSummary
@@ -23,11 +29,32 @@ _LOSS = "loss"
 _CUT_SHORT = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
+class Reporting(Protocol):
+    """Where a run reports: a :class:`~gangplank.Telemetry`."""
+
+    state: State
+    clock: Clock
+    trouble: Trouble
+    tracing: Tracing
+
+    def notify(self) -> None:
+        """Tell the exits that there is something new."""
+        ...
+
+    def names(self, phase: Phase, model: str) -> Names:
+        """Return the names that the metrics of that model have in that phase."""
+        ...
+
+    def on_close(self, ending: Callable[[BaseException | None], None]) -> Callable[[], None]:
+        """Have ``ending`` called when this is closed; the function returned takes that back."""
+        ...
+
+
 class Run:
     """One run of a phase over one model, from its construction to :meth:`end`.
 
     A new run of the same model and phase takes the series of the run before away, except for counters, which go on,
-    and for what outlives a run.
+    and for what outlives a run. As a context manager it ends as its block does.
 
     Args:
         telemetry: Where to report.
@@ -37,7 +64,7 @@ class Run:
             for divergence even if it is not exported.
     """
 
-    def __init__(self, telemetry: Telemetry, phase: Phase, model: str, *, only: Container[str] | None = None) -> None:
+    def __init__(self, telemetry: Reporting, phase: Phase, model: str, *, only: Container[str] | None = None) -> None:
         self.telemetry = telemetry
         self.phase = phase
         self.model = model
@@ -57,7 +84,18 @@ class Run:
         self._outcomes = {each: telemetry.state.gauge(outcome, model=model, outcome=each.value) for each in Outcome}
         self._show_outcome(None)
         self._count_nonfinite(_LOSS, 0)
+        self._spans = RunSpans(telemetry.tracing, telemetry.trouble, phase, model)
         self._take_back = telemetry.on_close(self._cut_off)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self.telemetry.trouble.contained("end a run"):
+            self.end(error)
+        self.telemetry.notify()
 
     @property
     def is_on(self) -> bool:
@@ -71,6 +109,15 @@ class Run:
     def parameters(self, count: int) -> None:
         """Report how many weights the model has, trainable or not."""
         self._gauge("model_parameters_count").set(count)
+
+    def report(self, values: Mapping[str, SupportsFloat]) -> None:
+        """Report the model's own metrics, of an evaluation of one's own.
+
+        Args:
+            values: What each is called, and its value.
+        """
+        with self.telemetry.trouble.contained("report metrics"):
+            self.metrics(_plain(values))
 
     def metrics(self, values: Iterable[tuple[str, float]]) -> None:
         """Report the model's own metrics.
@@ -116,11 +163,14 @@ class Run:
                 other exception that it failed.
         """
         with self._lock:
-            if self._ended:
-                return
-            self._ended = True
+            is_first, self._ended = not self._ended, True
+        if not is_first:
+            self._spans.leave()
+            return
         self._take_back()
-        self._settle(self._outcome(error))
+        outcome = self._outcome(error)
+        self._settle(outcome)
+        self._spans.close(outcome, error)
 
     def _exports(self, key: str) -> bool:
         return self._only is None or key in self._only
@@ -167,7 +217,7 @@ class TrainingRun(Run):
         only: As for :class:`Run`.
     """
 
-    def __init__(self, telemetry: Telemetry, model: str, *, only: Container[str] | None = None) -> None:
+    def __init__(self, telemetry: Reporting, model: str, *, only: Container[str] | None = None) -> None:
         super().__init__(telemetry, Phase.TRAIN, model, only=only)
         state = telemetry.state
         self._running = self._gauge("running")
@@ -176,14 +226,50 @@ class TrainingRun(Run):
         self._step_duration = state.histogram(metric(Phase.TRAIN, "step_duration"), model=model)
         self._heartbeat = self._gauge("last_step_timestamp")
         self._stepping = threading.Lock()
-        self._steps_of_epoch = 0
-        self._epoch_began = self._last_step = telemetry.clock.monotonic()
+        self._steps_of_epoch = self._epochs = 0
+        self._in_epoch = False
+        self._epoch_began = self._last_step = self._idle_since = telemetry.clock.monotonic()
 
-    def begin_epoch(self) -> None:
-        """Report that an epoch begins."""
-        with self._stepping:
-            self._steps_of_epoch = 0
-            self._epoch_began = self._last_step = self.telemetry.clock.monotonic()
+    def step(self, values: Mapping[str, SupportsFloat] | None = None, *, count: int = 1) -> None:
+        """Report steps of a loop of one's own; the first after an epoch begins the next one.
+
+        Args:
+            values: The model's own metrics, if they are known by now. To look at one may wait for a device: give them
+                every so many steps.
+            count: How many steps.
+        """
+        with self.telemetry.trouble.contained("report a step"):
+            self._begin_own_epoch()
+            self.step_to(self._steps_of_epoch + count)
+            if values is not None:
+                self.metrics(_plain(values))
+
+    def epoch(self, values: Mapping[str, SupportsFloat]) -> None:
+        """Report the end of an epoch of a loop of one's own.
+
+        Args:
+            values: The model's own metrics.
+        """
+        with self.telemetry.trouble.contained("report an epoch"):
+            self._begin_own_epoch()
+            self.end_epoch(self._epochs + 1, _plain(values))
+        self.telemetry.notify()
+
+    def begin_epoch(self, number: int | None = None) -> None:
+        """Report that an epoch begins.
+
+        Args:
+            number: Which, the first being 1; by default the next one.
+        """
+        self._begin_epoch(self._epochs + 1 if number is None else number, self.telemetry.clock.monotonic())
+
+    def begin_validation(self) -> None:
+        """Report that what is done from now on is validation."""
+        self._spans.begin(VALIDATION)
+
+    def end_validation(self) -> None:
+        """Report the end of the validation."""
+        self._spans.end(VALIDATION)
 
     def step_to(self, steps: int) -> None:
         """Report that ``steps`` steps of this epoch have been taken.
@@ -210,12 +296,30 @@ class TrainingRun(Run):
             values: The model's own metrics.
         """
         self.metrics(values)
+        self._epochs = completed
         self._gauge("epochs_count").set(completed)
-        self._gauge("epoch_duration").set(self.telemetry.clock.monotonic() - self._epoch_began)
+        self._in_epoch = False
+        self._idle_since = self.telemetry.clock.monotonic()
+        self._gauge("epoch_duration").set(self._idle_since - self._epoch_began)
+        self._spans.end(EPOCH)
 
     def learning_rate(self, value: float) -> None:
         """Report the optimizer's learning rate."""
         self._gauge("learning_rate").set(value)
+
+    def _begin_own_epoch(self) -> None:
+        """Begin the next epoch of a loop that does not say so: it began when the last one ended."""
+        if not self._in_epoch:
+            clock = self.telemetry.clock
+            idle = clock.monotonic() - self._idle_since
+            self._begin_epoch(self._epochs + 1, self._idle_since, unix=clock.time() - idle)
+
+    def _begin_epoch(self, number: int, began: float, *, unix: float | None = None) -> None:
+        with self._stepping:
+            self._in_epoch = True
+            self._steps_of_epoch = 0
+            self._epoch_began = self._last_step = began
+        self._spans.begin(EPOCH, {"gangplank.epoch": number}, began=None if unix is None else int(unix * 1e9))
 
     def _settle(self, outcome: Outcome) -> None:
         self._running.set(0)
@@ -228,3 +332,7 @@ def _losses(keys: Iterable[str]) -> frozenset[str]:
     if _LOSS in keys:
         return frozenset({_LOSS})
     return frozenset(key for key in keys if key.endswith(f"_{_LOSS}") and not key.startswith("val_"))
+
+
+def _plain(values: Mapping[str, SupportsFloat]) -> list[tuple[str, float]]:
+    return [(key, float(value)) for key, value in values.items()]

@@ -23,6 +23,7 @@ from gangplank.exporters.sdk import OwnProvider, is_sdk_part
 from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.naming import Names
+from gangplank.runs import Run, TrainingRun
 from gangplank.state import State
 from gangplank.tracing import Tracing
 from gangplank.trouble import Trouble
@@ -150,6 +151,52 @@ class Telemetry:
     def notify(self) -> None:
         """Tell the exits that something worth exporting has happened. Returns at once."""
         self._exits.notify()
+
+    def training_run(self, model: str, *, metrics: Iterable[str] | None = None) -> TrainingRun:
+        """Begin the training run of a loop of one's own, to be used as a context manager.
+
+        The run ends as the block does: in success, failed if an exception leaves it, interrupted by Ctrl-C or
+        ``sys.exit``; diverged if the last ``loss`` was not finite.
+
+        Args:
+            model: The model's name.
+            metrics: Which of the metrics that the loop reports to export; all, if None.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ConfigurationError: a name is empty.
+
+        Example:
+            >>> with Telemetry() as telemetry, telemetry.training_run("net") as run:
+            ...     for epoch in range(2):
+            ...         for batch in range(100):
+            ...             run.step()
+            ...         run.epoch({"loss": 0.25})
+        """
+        run = functools.partial(TrainingRun, self, checks.text("model", model), only=checks.names("metrics", metrics))
+        self.start_if_possible()
+        return run()
+
+    def evaluation_run(self, model: str, *, metrics: Iterable[str] | None = None) -> Run:
+        """Begin an evaluation of one's own, to be used as a context manager.
+
+        Args:
+            model: As for :meth:`training_run`.
+            metrics: As for :meth:`training_run`.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ConfigurationError: a name is empty.
+
+        Example:
+            >>> with Telemetry() as telemetry, telemetry.evaluation_run("net") as run:
+            ...     run.report({"loss": 0.25})
+        """
+        run = functools.partial(
+            Run, self, Phase.TEST, checks.text("model", model), only=checks.names("metrics", metrics)
+        )
+        self.start_if_possible()
+        return run()
 
     def flush(self, timeout: float = 5.0) -> None:
         """Deliver the present state to every exit of its own, within ``timeout`` seconds.

@@ -1,17 +1,27 @@
-"""The tracer of a telemetry: that of the process, if it has any, looked for now and then."""
+"""The tracer of a telemetry: that of the process, if it has any, looked for now and then.
+
+A span without a parent in its own process may have one in the environment: whoever starts a job (Airflow, Argo, a
+Kubernetes Job) can leave its trace there for the job to join, in variables such as ``TRACEPARENT``
+(https://opentelemetry.io/docs/specs/otel/context/env-carriers/).
+"""
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, Tracer, TracerProvider
+from opentelemetry.util.types import AttributeValue
 
 from gangplank.binding import package_version
 from gangplank.cells import Labels
 from gangplank.clock import Clock
 from gangplank.distribution import Exemplar
 from gangplank.metrics import Metric
+from gangplank.spans import CurrentSpan
 from gangplank.state import State
 from gangplank.trouble import Trouble
 
@@ -42,7 +52,8 @@ class Tracing:
         self._provider: TracerProvider | None = None
         self._state = state
         self._clock = clock
-        self._contained = trouble.contained
+        self._trouble = trouble
+        self._parent: Context | None = None
         self._keeps_exemplars = False
 
     def look(self) -> None:
@@ -50,10 +61,29 @@ class Tracing:
         now = self._clock.monotonic()
         self.look_at = now + _EVERY
         self.unix = self._clock.time() - now
-        with self._contained("look for a TracerProvider"):
+        with self._trouble.contained("look for a TracerProvider"):
             provider = trace.get_tracer_provider() if self._given is None else self._given
             if provider is not self._provider:
                 self._take(provider)
+
+    def span(
+        self, name: str, attributes: Mapping[str, AttributeValue], *, began: int | None = None
+    ) -> CurrentSpan | None:
+        """Begin a span and make it the current one; its parent is the present one or, without it, the environment's.
+
+        Args:
+            name: Its name.
+            attributes: Its attributes.
+            began: When it began, in nanoseconds of Unix time, if that was before.
+
+        Returns:
+            The span, or None if nobody wants any.
+        """
+        if self.tracer is None:
+            return None
+        is_first = self._parent is not None and not trace.get_current_span().get_span_context().is_valid
+        parent = self._parent if is_first else None
+        return CurrentSpan(self.tracer, name, attributes, self._trouble, parent=parent, began=began)
 
     def _take(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -61,9 +91,18 @@ class Tracing:
             self.tracer = None
             return
         self.tracer = provider.get_tracer("gangplank", package_version())
+        self._parent = _context_of(os.environ)
         if not self._keeps_exemplars:
             self._keeps_exemplars = True
             self._state.listen(_Exemplars(self._state, self._clock))
+
+
+def _context_of(environ: Mapping[str, str]) -> Context | None:
+    """Return the context that the environment carries, by the propagators that the process uses, or None."""
+    names = {field: field.upper().replace("-", "_") for field in propagate.get_global_textmap().fields}
+    carrier = {field: environ[name] for field, name in names.items() if name in environ}
+    context = propagate.extract(carrier, Context())
+    return context if trace.get_current_span(context).get_span_context().is_valid else None
 
 
 class _Exemplars:

@@ -53,7 +53,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         super().__init__()
         if telemetry is not None and not isinstance(telemetry, Telemetry):
             raise TypeError(f"telemetry must be a gangplank.Telemetry, not {telemetry!r}")
-        self._wanted = None if metrics is None else _metric_names(metrics)
+        self._wanted = checks.names("metrics", metrics)
         self._bounds = (
             None if histogram_buckets is None else checks.bucket_bounds("histogram_buckets", histogram_buckets)
         )
@@ -96,7 +96,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         """Begin an epoch."""
         if self._trainings:
             with self.telemetry.trouble.contained("begin an epoch"):
-                self._trainings[-1].run.begin_epoch()
+                self._trainings[-1].run.begin_epoch(epoch + 1)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002 - reading them would wait
         """Count the step."""
@@ -123,6 +123,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         is_validation = bool(self._trainings) and not attached
         if is_validation:
             self._evaluations.append(None)
+            self._trainings[-1].run.begin_validation()
         else:
             with self.telemetry.trouble.contained("begin an evaluation"):
                 self._begin_evaluation()
@@ -134,6 +135,8 @@ class TelemetryCallback(keras.callbacks.Callback):
             report.metrics(logs)
             if not report.is_witnessed:
                 self._leave(report, None)
+        elif self._trainings:
+            self._trainings[-1].run.end_validation()
 
     def on_predict_begin(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Note that this attachment was for a prediction."""
@@ -181,12 +184,12 @@ class TelemetryCallback(keras.callbacks.Callback):
         if error is not None:  # calls inside this one have ended too, if without a last hook
             first = self._evaluations.index(report) if report in self._evaluations else 0
             del self._evaluations[first:]
-        if report.run.is_on:
-            report.leave(error)
-            if error is None:
-                self._announce()
-            else:
-                self.telemetry.notify()  # never more than that: the user's own exception is on its way
+        was_on = report.run.is_on
+        report.leave(error)
+        if was_on and error is None:
+            self._announce()
+        elif was_on:
+            self.telemetry.notify()  # never more than that: the user's own exception is on its way
 
     def _announce(self) -> None:
         """Tell the exits that there is something new."""
@@ -200,12 +203,3 @@ def default_telemetry() -> Telemetry:
         if _default is None or _default.is_closed:
             _default = Telemetry()
         return _default
-
-
-def _metric_names(value: Any) -> frozenset[str]:  # noqa: ANN401 - checked here
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"metrics must be a list of metric names, not {value!r}")
-    names = list(value)
-    for index, name in enumerate(names):
-        checks.text(f"metrics[{index}]", name)
-    return frozenset(names)

@@ -46,14 +46,13 @@ class Report:
             self.run.metrics(readings.numbers(logs))
 
     def leave(self, error: BaseException | None) -> None:
-        """End the run as the Keras call ended; only the first call counts."""
-        if not self.run.is_on:
-            return
-        self.read_model()
-        if error is None:
-            self._read_weights()
-        elif isinstance(error, Exception):
-            self._read_last_loss()
+        """End the run as the Keras call ended, if it is on still."""
+        if self.run.is_on:
+            self.read_model()
+            if error is None:
+                self._read_weights()
+            elif isinstance(error, Exception):
+                self._read_last_loss()
         with self._contained("end a run"):
             self.run.end(error)
 
