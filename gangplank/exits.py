@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from gangplank import lifetime
 from gangplank.errors import ExportError
-from gangplank.exporters.protocol import Handle
 from gangplank.lifetime import left
 from gangplank.locks import Lock
 from gangplank.trouble import Trouble
+
+if TYPE_CHECKING:
+    from gangplank.exporters.protocol import Handle
 
 _FOR_DRAINS = 1.0
 """Seconds of a closing for what is under way in the background: the exits need the rest."""
@@ -27,25 +30,29 @@ class Exits:
     Args:
         trouble: Takes what goes wrong.
         lock: Held by whoever adds one, so that none is added to those that are being closed.
+        is_last: They show what others have, which are closed before.
 
     Attributes:
         trouble: As given.
+        is_last: As given.
     """
 
-    def __init__(self, trouble: Trouble, lock: Lock) -> None:
+    def __init__(self, trouble: Trouble, lock: Lock, *, is_last: bool = False) -> None:
         self.trouble = trouble
+        self.is_last = is_last
         self._lock = lock
         self._handles: list[Handle] = []
         self._endings: list[Callable[[BaseException | None], None]] = []
         self._drains: list[Callable[[float], None]] = []
         self._opened_in: int | None = None
+        self._is_closed = self._is_ending_runs = False
         self._closer: int | None = None
         self._closed = threading.Event()
 
     @property
     def is_closed(self) -> bool:
         """Whether closing has begun."""
-        return self._closer is not None
+        return self._is_closed
 
     @property
     def is_parents(self) -> bool:
@@ -106,37 +113,55 @@ class Exits:
         if failure is not None:
             raise failure
 
-    def begin_close(self, error: BaseException | None, deadline: float) -> bool:
-        """End the runs and have all begin to close; return whether it is for the caller to finish that."""
-        if self.is_parents:
-            return False
+    def begin_close(self, error: BaseException | None, deadline: float) -> None:
+        """End the runs and have all begin to close, if that has not begun yet."""
         with self._lock:
-            if self.is_closed:
-                return False
-            self._closer = threading.get_ident()
+            if self.is_parents or (self._is_closed and self._closer is not None):
+                return
+            self._is_closed, self._closer = True, threading.get_ident()
+        with self._taken_up_again_if_interrupted():
+            self._is_ending_runs = True
+            try:
+                self._end_runs(error, deadline)
+            finally:
+                self._is_ending_runs = False
+                for handle in self._handles:
+                    with self.trouble.contained("close an exporter"):
+                        handle.begin_close()
+
+    def finish_close(self, deadline: float) -> None:
+        """Close all that have begun to, or wait for another thread that does."""
+        with self._lock:
+            if self.is_parents or self._closed.is_set():
+                return
+            is_others = self._closer not in (None, threading.get_ident())
+            if not is_others:
+                self._closer = threading.get_ident()
+        if is_others:
+            self._closed.wait(left(deadline))
+        elif not self._is_ending_runs:  # else an ending closes, too, and the rest comes when it is through
+            with self._taken_up_again_if_interrupted():
+                for handle in self._handles:
+                    with self.trouble.contained("close an exporter"):
+                        handle.close(left(deadline))
+            self._handles = []
+            lifetime.closed(self)
+            self._closed.set()
+
+    @contextmanager
+    def _taken_up_again_if_interrupted(self) -> Generator[None, None, None]:
+        """Leave what Ctrl-C interrupts to whoever closes next: the end of the program, at the latest."""
+        try:
+            yield
+        except BaseException:
+            self._closer = None
+            raise
+
+    def _end_runs(self, error: BaseException | None, deadline: float) -> None:
         for ending in list(self._endings):
             with self.trouble.contained("end a run"):
                 ending(error)
         self._drain(min(deadline, time.monotonic() + _FOR_DRAINS))
-        for handle in self._handles:
-            with self.trouble.contained("close an exporter"):
-                handle.begin_close()
-        return True
-
-    def finish_close(self, deadline: float) -> None:
-        """Close all that have begun to."""
-        with self._lock:
-            handles, self._handles = self._handles, []
-            lifetime.closed(self)
-        for handle in handles:
-            with self.trouble.contained("close an exporter"):
-                handle.close(left(deadline))
-        self._closed.set()
-
-    def await_close(self, deadline: float) -> None:
-        """Wait for another thread that closes; for this one itself, in the middle of closing, there is no waiting."""
-        if not self.is_parents and self._closer != threading.get_ident():
-            self._closed.wait(left(deadline))
 
     def _drain(self, deadline: float) -> None:
         for drain in tuple(self._drains):

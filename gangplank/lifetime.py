@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Protocol
@@ -15,33 +17,45 @@ from gangplank.trouble import Trouble
 AT_EXIT = 5.0
 """Seconds that the end of a program, or of a ``with`` block, waits for what is not delivered yet."""
 
+_AFTER_SIGTERM = 1.0
+"""Seconds of these that a program has at least which ends after it was waited for at SIGTERM."""
+
 _AT_ONCE = 0.001
 """Seconds that are left where none are."""
 
 
 class Closable(Protocol):
-    """What is closed in two steps, so that many can be closed side by side; the first says who takes the second."""
+    """What is closed in two steps, so that many can be closed side by side.
+
+    Attributes:
+        trouble: Takes what goes wrong.
+        is_last: It shows what others have, which are closed before.
+    """
 
     trouble: Trouble
+    is_last: bool
+
+    def notify(self) -> None:
+        """Begin to deliver what there is."""
+        ...
 
     def flush(self, timeout: float) -> None:
         """Deliver what there is."""
         ...
 
-    def begin_close(self, error: BaseException | None, deadline: float) -> bool:
-        """Begin, and return whether it is for the caller to finish."""
+    def begin_close(self, error: BaseException | None, deadline: float) -> None:
+        """Begin to close, because of ``error`` if there is any. Does nothing where that has begun."""
         ...
 
     def finish_close(self, deadline: float) -> None:
-        """Finish what this caller has begun."""
-        ...
-
-    def await_close(self, deadline: float) -> None:
-        """Wait for another caller to finish."""
+        """Finish, or wait for another thread that does."""
         ...
 
 
-_open: set[Closable] = set()
+_open: dict[Closable, None] = {}
+_registered_in: int | None = None
+_end: float | None = None
+_delivery: float = 0.0
 
 
 def left(deadline: float) -> float:
@@ -49,28 +63,63 @@ def left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0)
 
 
-def close(one: Closable, error: BaseException | None, deadline: float) -> None:
-    """Close one, because of ``error`` if there is any."""
-    if one.begin_close(error, deadline):
-        one.finish_close(deadline)
-    else:
-        one.await_close(deadline)
-
-
 def opened(one: Closable) -> bool:
     """Have ``one`` closed at the end of the program; return whether that is new."""
     if one in _open:
         return False
-    _open.add(one)
+    _open[one] = None
     # Anew, so that it comes before what was registered earlier, such as a provider's own end.
     atexit.unregister(_close_at_exit)
     atexit.register(_close_at_exit)
+    _register_in_child()
     return True
 
 
 def closed(one: Closable) -> None:
     """Take note that ``one`` is closed."""
-    _open.discard(one)
+    _open.pop(one, None)
+
+
+def close(one: Closable, error: BaseException | None, seconds: float = AT_EXIT) -> None:
+    """Close one.
+
+    At the end of the program all are closed with it: whoever comes first, such as the MeterProvider of one, would
+    otherwise spend the time of the others.
+
+    Args:
+        one: What to close.
+        error: Why, if there is a reason.
+        seconds: How long that may take.
+    """
+    deadline = time.monotonic() + seconds
+    if not threading.main_thread().is_alive():
+        deadline = min(deadline, _begin_end(error))
+    one.begin_close(error, deadline)
+    one.finish_close(deadline)
+
+
+def handle_sigterm() -> None:
+    """Have all deliver at SIGTERM, from now on.
+
+    Raises:
+        ConfigurationError: this is not the main thread, or the handler that is there is not Python's.
+    """
+    sigterm.install(_deliver)
+
+
+def _register_in_child() -> None:
+    """A child of ``multiprocessing`` may end without what is registered with ``atexit``."""
+    global _registered_in  # noqa: PLW0603 - of this process
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None and _registered_in != os.getpid():
+        from multiprocessing.util import Finalize  # noqa: PLC0415 - there already, in such a child
+
+        _registered_in = os.getpid()
+        Finalize(None, _close_in_child, exitpriority=100)
+
+
+def _close_in_child() -> None:
+    _close_all(sys.exc_info()[1])
 
 
 def _close_at_exit() -> None:
@@ -79,20 +128,34 @@ def _close_at_exit() -> None:
 
 
 def _close_all(error: BaseException | None) -> None:
-    deadline = time.monotonic() + AT_EXIT
-    begun = [(one, one.begin_close(error, deadline)) for one in list(_open)]
-    for one, is_ours in begun:
-        (one.finish_close if is_ours else one.await_close)(deadline)
+    deadline = _begin_end(error)
+    for one in _in_order():
+        one.finish_close(deadline)
 
 
-def _deliver_all(*, ends: bool) -> None:
+def _begin_end(error: BaseException | None) -> float:
+    """Have all begin to close, and return when they are to be closed."""
+    global _end  # noqa: PLW0603 - of this process
+    if _end is None:
+        now = time.monotonic()
+        _end = max(now + _AFTER_SIGTERM, _delivery) if now < _delivery else now + AT_EXIT
+    for one in _in_order():
+        one.begin_close(error, _end)
+    return _end
+
+
+def _deliver(*, ends: bool) -> None:
+    global _delivery  # noqa: PLW0603 - of this process
     if ends:
         _close_all(SystemExit())
         return
-    deadline = time.monotonic() + AT_EXIT
-    for one in list(_open):
+    _delivery = time.monotonic() + AT_EXIT
+    for one in _in_order():
+        one.notify()
+    for one in _in_order():
         with one.trouble.contained("deliver"), suppress(ExportError):
-            one.flush(max(left(deadline), _AT_ONCE))
+            one.flush(max(left(_delivery), _AT_ONCE))
 
 
-sigterm.on_sigterm(_deliver_all, first=True)
+def _in_order() -> list[Closable]:
+    return sorted(_open, key=lambda one: one.is_last)

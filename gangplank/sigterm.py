@@ -11,7 +11,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Any, Protocol
 
@@ -33,32 +32,11 @@ class Delivery(Protocol):
         ...
 
 
-_first: list[Delivery] = []
-_then: list[Delivery] = []
-
-
-def on_sigterm(delivery: Delivery, *, first: bool = False) -> Callable[[], None]:
-    """Have ``delivery`` called at SIGTERM, if that is handled.
+def install(delivery: Delivery) -> None:
+    """Handle SIGTERM from now on. A signal that the program ignores stays ignored.
 
     Args:
-        delivery: Delivers.
-        first: Before the others, since it has what they deliver.
-
-    Returns:
-        A function that takes the request back.
-    """
-    deliveries = _first if first else _then
-    deliveries.append(delivery)
-
-    def take_back() -> None:
-        with suppress(ValueError):
-            deliveries.remove(delivery)
-
-    return take_back
-
-
-def install() -> None:
-    """Handle SIGTERM from now on. A signal that the program ignores stays ignored.
+        delivery: Delivers. There is one in a process.
 
     Raises:
         ConfigurationError: this is not the main thread, or the handler that is there is not Python's.
@@ -69,7 +47,7 @@ def install() -> None:
     if previous is None:
         raise ConfigurationError("handle_sigterm: the present handler of SIGTERM is not Python's, and cannot be called")
     try:
-        signal.signal(signal.SIGTERM, _Handler(previous))
+        signal.signal(signal.SIGTERM, _Handler(delivery, previous))
     except ValueError:
         raise ConfigurationError("handle_sigterm: signals can be handled by the main thread only") from None
 
@@ -78,33 +56,38 @@ class _Handler:
     """Delivers, and hands the signal on.
 
     Args:
+        delivery: Delivers.
         previous: Who handled it before.
     """
 
-    def __init__(self, previous: Any) -> None:  # noqa: ANN401 - as the signal module has it
+    def __init__(self, delivery: Delivery, previous: Any) -> None:  # noqa: ANN401 - as the signal module has it
+        self._delivery = delivery
         self._previous = previous
+        self._then: Callable[[int], None] = lambda number: os.kill(os.getpid(), number)
 
-    def __call__(self, number: int, _: FrameType | None) -> None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         signal.signal(number, self._previous)  # a second signal goes there at once
+        if callable(self._previous) and _wakes_a_loop():
+            # An event loop's own handler runs by this very signal, which must not be sent to it twice.
+            self._then = lambda _: None
+            self._previous(number, frame)
         delivering = threading.Thread(target=self._deliver, args=(number,), name="gangplank-sigterm", daemon=True)
         try:
             delivering.start()
         except RuntimeError:  # the interpreter is going down, and delivers already
-            os.kill(os.getpid(), number)
+            self._then(number)
 
     def _deliver(self, number: int) -> None:
         try:
-            for deliveries in (_first, _then):
-                threads = [threading.Thread(target=self._call, args=(one,), daemon=True) for one in deliveries]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-        finally:
-            os.kill(os.getpid(), number)
-
-    def _call(self, delivery: Delivery) -> None:
-        try:
-            delivery(ends=self._previous is signal.SIG_DFL)
+            self._delivery(ends=self._previous is signal.SIG_DFL)
         except Exception:  # whatever it is, the signal must get through
             _logger.warning("could not deliver at SIGTERM", exc_info=True)
+        finally:
+            self._then(number)
+
+
+def _wakes_a_loop() -> bool:
+    descriptor = signal.set_wakeup_fd(-1)
+    if descriptor != -1:
+        signal.set_wakeup_fd(descriptor)
+    return descriptor != -1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -213,7 +212,7 @@ class Telemetry:
         goes on to show the final values, since it alone knows when it exports for the last time. A forked child closes
         nothing of its parent's.
         """
-        lifetime.close(self._exits, None, time.monotonic() + checks.seconds("timeout", timeout))
+        lifetime.close(self._exits, None, checks.seconds("timeout", timeout))
 
     def names(self, phase: Phase, model: str) -> Names:
         """Return the names that the metrics of that model have in that phase."""
@@ -252,7 +251,7 @@ class Telemetry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        lifetime.close(self._exits, error, time.monotonic() + lifetime.AT_EXIT)
+        lifetime.close(self._exits, error)
 
     def _attach(self, exporter: Exporter[_H]) -> _H:
         with self._lock:

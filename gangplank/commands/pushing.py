@@ -43,17 +43,16 @@ def check(address: str | None, job: str | None, report: Report, *, of_reader: bo
     settings = resolve({"address": address, "job": job}, fallbacks=fallbacks, defaults=defaults, names=names)
     _show(settings, report)
     if settings.job is None:
-        report.finding(
-            Verdict.NOTE, "no job: set OTEL_EXPORTER_PUSHGATEWAY_JOB or OTEL_SERVICE_NAME, or say it in code"
-        )
+        remedy = "set OTEL_EXPORTER_PUSHGATEWAY_JOB or OTEL_SERVICE_NAME, or say it in code"
+        shared = "no job: it will be 'unknown_service', which all nameless programs share and replace each other's; "
+        report.finding(Verdict.NOTE, f"{shared if of_reader else 'no job: '}{remedy}")
     _check_exposure(settings, report)
     _check_answer(settings, report)
     if dry:
-        dry_run.show(settings, report)
+        dry_run.show(settings, report, of_reader=of_reader)
 
 
 def _show(settings: Settings, report: Report) -> None:
-
     for setting in SETTINGS:
         value: Any = getattr(settings, setting.name)
         source = settings.sources[setting.name]
@@ -75,7 +74,6 @@ def _shown(value: object) -> str:
 
 
 def _check_exposure(settings: Settings, report: Report) -> None:
-
     parts = urlsplit(settings.address)
     is_secret = bool(settings.username or settings.bearer_token or settings.headers)
     if is_secret and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -88,7 +86,6 @@ def _check_exposure(settings: Settings, report: Report) -> None:
 
 
 def _check_answer(settings: Settings, report: Report) -> None:
-
     session = SessionHandler(settings)
     address = settings.shown_address
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from http.client import HTTPException
-from urllib.request import Request, urlopen
+import socket
+import threading
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import quote, urlsplit
 
 from gangplank import checks
 from gangplank.commands.report import Report, Verdict
@@ -31,9 +35,8 @@ def check(address: str | None, report: Report) -> None:
     report.title("Scrape endpoint")
     url = _url(address, report)
     try:
-        with urlopen(Request(url, headers={"Accept": "text/plain"}), timeout=_PATIENCE) as reply:  # noqa: S310 - http(s), checked
-            page = reply.read(_LARGEST_PAGE).decode(errors="replace")
-    except (OSError, HTTPException) as error:
+        page = _page(url)
+    except (OSError, HTTPException, UnicodeError) as error:
         report.finding(
             Verdict.WRONG, f"{url}: {error}; it answers only while a program that serves its metrics there is running"
         )
@@ -46,6 +49,41 @@ def check(address: str | None, report: Report) -> None:
     report.answer(f"{url} answers with {len(families)} metrics, {ours} of them Gangplank's")
 
 
+def _page(url: str) -> str:
+    """Return the page, or raise what kept it away, within the time that there is for all of it."""
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE)
+    is_late = threading.Event()
+
+    def hang_up() -> None:  # each byte of a slow answer has a timeout of its own
+        is_late.set()
+        with suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_PATIENCE, hang_up)
+    timer.daemon = True
+    try:
+        connection.connect()
+        link: socket.socket = connection.sock
+        timer.start()
+        connection.request("GET", quote(parts.path, safe="/%"), headers={"Accept": "text/plain"})
+        reply = connection.getresponse()
+        page = reply.read(_LARGEST_PAGE).decode(errors="replace")
+    except (OSError, HTTPException) as error:
+        if is_late.is_set() or isinstance(error, TimeoutError):
+            raise TimeoutError(f"no answer within {_PATIENCE:g} s") from None
+        raise
+    finally:
+        timer.cancel()
+        connection.close()
+    if is_late.is_set():
+        raise TimeoutError(f"no end of an answer within {_PATIENCE:g} s")
+    if reply.status != HTTPStatus.OK:
+        raise OSError(f"HTTP {reply.status} {reply.reason}")
+    return page
+
+
 def _url(address: str | None, report: Report) -> str:
     if address is not None:
         url = checks.http_url("--scrape", address)
@@ -56,6 +94,7 @@ def _url(address: str | None, report: Report) -> str:
         report.setting("address", url, "--scrape")
     else:
         host = os.environ.get(_HOST) or "localhost"
+        host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
         port = os.environ.get(_PORT) or "9464"
         if not port.isdecimal():
             raise ConfigurationError(f"{_PORT} must be a port's number, got {port!r}")

@@ -49,6 +49,16 @@ def test_a_dry_run_sends_nothing(check: Check, fake_gateway: FakeGateway, monkey
     assert fake_gateway.requests == []
 
 
+def test_a_dry_run_of_what_opentelemetry_would_push(
+    check: Check, fake_gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest goes out by PUT then, and the program's own metrics with it."""
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "pushgateway")
+    _, out = check("--gateway", fake_gateway.address, "--job", "mnist", "--dry-run")
+    assert ("PUT", f"http://{fake_gateway.address}/metrics/job/mnist") in REQUEST.findall(out)
+    assert "measures with OpenTelemetry" in out
+
+
 def test_a_dry_run_needs_no_gateway_and_no_job(check: Check) -> None:
     """That there is none is wrong all the same."""
     status, out = check("--gateway", f"127.0.0.1:{free_port()}", "--dry-run")
@@ -102,3 +112,14 @@ def test_a_terminal_that_cannot_show_everything(gateway: RealGateway, encoding: 
     environ = {f"{P}GROUPING_KEY": "team=日本", "PYTHONIOENCODING": encoding, f"{P}JOB": "café"}
     ended = in_process("check", "--gateway", gateway.address, "--dry-run", **environ)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_whoever_reads_has_seen_enough(gateway: RealGateway, arguments: tuple[str, ...]) -> None:
+    """As ``head`` has: that is no trouble to tell of."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "gangplank", "check", "--gateway", gateway.url, "--job", "mnist", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
-from checking import Always, Check, Server
+from checking import Always, Check
+from checking import Server as HTTPServer
+from faults import Fault, dripping
+from faultserver import Server
 from pushes import LOSS
 from pushsettings import PREFIX as P
 from pushsettings import SECRET
@@ -38,7 +42,7 @@ def test_a_scrape_endpoint_that_is_fine(check: Check, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (200, b"\xff\x00"), (404, b""), (500, b""), (401, b"")])
-def test_a_scrape_endpoint_that_is_none(check: Check, server: Server, status: int, body: bytes) -> None:
+def test_a_scrape_endpoint_that_is_none(check: Check, server: HTTPServer, status: int, body: bytes) -> None:
     """Something answers there, and it is said what."""
     server.status, server.body = status, Always(body)
     found, out = check("--scrape", server.address)
@@ -47,7 +51,7 @@ def test_a_scrape_endpoint_that_is_none(check: Check, server: Server, status: in
     assert "not with metrics" in line if status == 200 else str(status) in line
 
 
-def test_what_a_scrape_endpoint_wants_to_know_is_not_shown(check: Check, server: Server) -> None:
+def test_what_a_scrape_endpoint_wants_to_know_is_not_shown(check: Check, server: HTTPServer) -> None:
     """An address with a user is one that can be typed here, too."""
     server.body = Always(b"# TYPE a gauge\na 1\n")
     _, out = check("--scrape", f"http://me:{SECRET}@{server.address}")
@@ -67,7 +71,33 @@ def test_a_silent_scrape_endpoint(check: Check, monkeypatch: pytest.MonkeyPatch)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         status, out = check("--scrape", f"127.0.0.1:{silent.getsockname()[1]}")
     assert status == 1
-    assert "timed out" in out
+    assert "no answer within 0.2 s" in out
+
+
+def test_a_scrape_endpoint_that_drips(check: Check, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No byte of it is late, and all of it would never be there."""
+    monkeypatch.setattr("gangplank.commands.scraping._PATIENCE", 0.5)
+    with Server(Fault(dripping(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")), tmp_path) as dripper:
+        status, out = check("--scrape", dripper.url)
+    assert status == 1
+    assert "within 0.5 s" in out
+
+
+@pytest.mark.parametrize("path", ["/é", "/%C3%A9"])
+def test_a_path_of_any_characters(check: Check, server: HTTPServer, path: str) -> None:
+    """Is asked for as a browser would."""
+    server.body = Always(b"# TYPE a gauge\na 1\n")
+    assert check("--scrape", f"http://{server.address}{path}")[0] == 0
+    assert server.asked[-1][1] == "/%C3%A9"
+
+
+def test_a_host_in_the_form_of_ipv6(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenTelemetry's variable has it: without brackets."""
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "::1")
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", str(free_port()))
+    status, out = check()
+    assert status == 1
+    assert "http://[::1]:" in out
 
 
 def defaults(monkeypatch: pytest.MonkeyPatch, gateway: str, scrape: str) -> None:
@@ -81,7 +111,7 @@ def defaults(monkeypatch: pytest.MonkeyPatch, gateway: str, scrape: str) -> None
     monkeypatch.setattr("gangplank.commands.scraping._url", Always(f"http://{scrape}/metrics"))
 
 
-def test_nothing_is_configured(check: Check, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_configured(check: Check, server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are looked for where they are by default, and one of them is enough."""
     nowhere = f"127.0.0.1:{free_port()}"
     server.body = Always(b"# TYPE gangplank_train_loss gauge\n")
@@ -98,7 +128,7 @@ def test_nothing_is_configured(check: Check, server: Server, monkeypatch: pytest
 
 
 def test_one_that_is_configured_is_not_made_up_for_by_the_other(
-    check: Check, server: Server, monkeypatch: pytest.MonkeyPatch
+    check: Check, server: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who pushes is not helped by a scrape endpoint that answers, nor is that looked for."""
     defaults(monkeypatch, f"127.0.0.1:{free_port()}", server.address)

@@ -216,3 +216,28 @@ def test_an_sdk_that_is_disabled(check: Check, gateway: RealGateway, monkeypatch
     status, out = check("--gateway", gateway.address, "--job", "mnist")
     assert status == 1
     assert re.search(r"WRONG OTEL_SDK_DISABLED is true", out)
+
+
+@pytest.mark.parametrize(
+    ("address", "environ", "said"),
+    [
+        (f"http://{'a' * 70}.com", {}, "label empty or too long"),
+        ("https://localhost:1", {"REQUESTS_CA_BUNDLE": "/nonexistent"}, "/nonexistent"),
+    ],
+)
+def test_what_cannot_even_be_asked(
+    check: Check, monkeypatch: pytest.MonkeyPatch, address: str, environ: dict[str, str], said: str
+) -> None:
+    """Is wrong, and it is said why."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    status, out = check("--gateway", address, "--job", "mnist")
+    assert status == 1
+    [line] = [line for line in out.splitlines() if "WRONG" in line]
+    assert said in line
+
+
+def test_a_reader_without_a_job(check: Check, gateway: RealGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pushes under a name that others have, too."""
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "pushgateway")
+    assert "unknown_service" in check("--gateway", gateway.url)[1]

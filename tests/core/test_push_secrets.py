@@ -13,6 +13,7 @@ from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetric
 pytestmark = pytest.mark.usefixtures("_one_process")
 
 SECRETS: list[dict[str, Any]] = [
+    {"username": ("me", SECRET)},
     {"bearer_token": f"{SECRET} {SECRET}"},
     {"bearer_token": f"{SECRET}\u00e9"},
     {"bearer_token": [SECRET]},

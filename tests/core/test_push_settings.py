@@ -183,3 +183,20 @@ def test_a_reader_goes_by_the_sdks_variables_too(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "soon")
     with pytest.raises(ConfigurationError, match=r"^OTEL_METRIC_EXPORT_TIMEOUT must be a number of milliseconds"):
         PushgatewayMetricReader()
+
+
+@pytest.mark.parametrize("name", ["interval", "timeout", "delete_delay"])
+def test_a_bad_time_is_said_as_it_was_written(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In milliseconds, as variables have them."""
+    monkeypatch.setenv(variable(name), "-5")
+    with pytest.raises(ConfigurationError, match=r"must be a number of milliseconds .*, got '-5'"):
+        settings()
+
+
+def test_what_the_code_keeps_is_not_deleted_after_the_environments_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two settings that go together, the code can override the one."""
+    monkeypatch.setenv(variable("at_end"), "delete")
+    monkeypatch.setenv(variable("delete_delay"), "5000")
+    assert settings().delete_delay == 5
+    kept = settings(at_end="keep")
+    assert (kept.at_end, kept.delete_delay) == ("keep", 0)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 
 import pytest
 from endings import BEGIN, WAIT, ended, outcome, source, started
-from faultserver import EXITS
+from faultserver import EXITS, Exit
 from processes import Page
 from pushes import TRAIN
+from realservers import wait_for
 
-from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetricReader, Telemetry
 from gangplank.testing import FakeGateway
 
 
@@ -134,24 +135,68 @@ def test_sigterm_with_many_silent_exits(fake_gateway: FakeGateway) -> None:
 
 
 @pytest.mark.parametrize("kind", EXITS)
-def test_sigterm_is_for_the_main_thread_to_handle(kind: str) -> None:
-    """Elsewhere it is a clear error, and nothing is left running."""
-    errors: list[BaseException] = []
+def test_sigterm_off_the_main_thread(fake_gateway: FakeGateway, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Cannot be handled there, which is said, and no reason not to push: a variable may be set for a whole fleet."""
 
-    def begin() -> None:
-        try:
-            if kind == "reader":
-                PushgatewayMetricReader("localhost", "mnist", handle_sigterm=True)
-            else:
-                Telemetry(exporters=[PushgatewayExporter("localhost", "mnist", handle_sigterm=True)]).start()
-        except ConfigurationError as error:
-            errors.append(error)
+    def train() -> None:
+        pushing = Exit(kind, fake_gateway.address, handle_sigterm=True)
+        pushing.write(0.5)
+        pushing.close()
 
-    before = set(threading.enumerate())
-    thread = threading.Thread(target=begin)
+    thread = threading.Thread(target=train)
     thread.start()
     thread.join()
-    [error] = errors
-    assert "handle_sigterm" in str(error)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert set(threading.enumerate()) <= before
+    [record] = caplog.records
+    assert "could not handle SIGTERM" in record.getMessage()
+    assert TRAIN in [request.path for request in fake_gateway.requests]
+
+
+def test_sigterm_while_it_is_closing(fake_gateway: FakeGateway) -> None:
+    """Waits for the last push, which is under way."""
+    fake_gateway.held.clear()
+    program = source(
+        BEGIN,
+        """
+        run.end()
+        closing = threading.Thread(target=telemetry.close)
+        closing.start()
+        print("ready", flush=True)
+        while True: time.sleep(0.01)
+        """,
+    )
+    with started(program, fake_gateway.address, "exporter", "handle_sigterm=True") as process:
+        wait_for(lambda: fake_gateway.requests)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        fake_gateway.held.set()
+        assert process.wait(20) == -signal.SIGTERM
+    assert outcome(fake_gateway) == "success"
+    assert any(request.path.endswith("/model/net") for request in fake_gateway.requests)
+
+
+def test_an_event_loops_handler_is_called_once(fake_gateway: FakeGateway) -> None:
+    """It runs by the first signal, whatever else handles that."""
+    program = source(
+        """
+        import asyncio
+
+        async def serve():
+            loop, calls = asyncio.get_running_loop(), []
+            loop.add_signal_handler(signal.SIGTERM, calls.append, 1)
+            telemetry, _ = setup(**settings)
+            TrainingRun(telemetry, "net").step_to(3)
+            print("ready", flush=True)
+            while not calls:
+                await asyncio.sleep(0.01)
+            await asyncio.get_running_loop().run_in_executor(None, telemetry.close)
+            await asyncio.sleep(0.2)
+            print(len(calls))
+
+        asyncio.run(serve())
+        """
+    )
+    status, out, err = ended(program, fake_gateway.address, "exporter", "handle_sigterm=True", sends=signal.SIGTERM)
+    assert (status, out, err) == (0, "1\n", "")
+    assert outcome(fake_gateway) == "interrupted"

@@ -66,6 +66,8 @@ def delay(name: str, value: Any) -> float:  # noqa: ANN401
 
 def username(name: str, value: Any) -> str:  # noqa: ANN401
     """Return a user's name, which basic authentication ends at a colon."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     if ":" in checks.text(name, value):
         raise ConfigurationError(f"{name} must not hold a colon (it is not shown: it may hold the password)")
     return str(value)
@@ -96,7 +98,10 @@ def headers(name: str, value: Any) -> dict[str, str]:  # noqa: ANN401
         if not _HEADER_NAME.fullmatch(header):
             raise ConfigurationError(f"{name} holds {header!r}, which cannot be the name of a header")
         if not _HEADER_VALUE.fullmatch(of) or not of.isascii() or of != of.strip():
-            raise ConfigurationError(f"{name}[{header!r}] must be ASCII without line breaks (it is not shown)")
+            raise ConfigurationError(
+                f"{name}[{header!r}] must be ASCII without line breaks, and without white space at its ends (it is "
+                "not shown)"
+            )
         if header.lower() in ("content-type", "content-encoding", "content-length", "host", "transfer-encoding"):
             raise ConfigurationError(f"{name} must not hold {header!r}: that depends on what is sent")
     return dict(value)

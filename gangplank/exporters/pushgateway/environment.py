@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from gangplank.errors import ConfigurationError
@@ -14,12 +16,28 @@ def milliseconds(variable: str, text: str) -> float:
     """Return a number of milliseconds as seconds.
 
     Raises:
-        ConfigurationError: it is no number.
+        ConfigurationError: it is no number above 0.
     """
+    return _seconds(variable, text, "above 0", is_allowed=lambda value: value > 0)
+
+
+def milliseconds_or_none(variable: str, text: str) -> float:
+    """Return a number of milliseconds, or 0, as seconds.
+
+    Raises:
+        ConfigurationError: it is no number, or below 0.
+    """
+    return _seconds(variable, text, "of at least 0", is_allowed=lambda value: value >= 0)
+
+
+def _seconds(variable: str, text: str, allowed: str, *, is_allowed: Callable[[float], bool]) -> float:
     try:
-        return float(text) / 1000
+        value = float(text) / 1000
     except ValueError:
-        raise ConfigurationError(f"{variable} must be a number of milliseconds, such as 5000, got {text!r}") from None
+        value = math.nan
+    if not (math.isfinite(value) and is_allowed(value)):
+        raise ConfigurationError(f"{variable} must be a number of milliseconds {allowed}, such as 5000, got {text!r}")
+    return value
 
 
 def boolean(variable: str, text: str) -> bool:

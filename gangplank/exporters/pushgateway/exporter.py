@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gangplank import checks, sigterm
+from gangplank import checks, lifetime
 from gangplank.errors import ConfigurationError
 from gangplank.exporters.pushgateway import environment
 from gangplank.exporters.pushgateway.feed import StateFeed
@@ -71,16 +71,20 @@ class PushgatewayExporter:
         return f"<PushgatewayExporter to {self._settings.shown_address} (job {self._settings.job!r})>"
 
     def start(self, state: State, trouble: Trouble) -> Pusher:
-        """Start to push ``state``; the gateway need not be there yet.
-
-        Raises:
-            ConfigurationError: SIGTERM is to be handled, and this is not the main thread.
-        """
-        if self._settings.handle_sigterm:
-            sigterm.install()
+        """Start to push ``state``; the gateway need not be there yet."""
+        handle_sigterm(self._settings, trouble)
         return Pusher(
             Gateway(self._settings, self._settings.job or "", self._handler), StateFeed(state), state, trouble
         )
+
+
+def handle_sigterm(settings: Settings, trouble: Trouble) -> None:
+    """Handle SIGTERM if that is set. Where it cannot be, as off the main thread, that is no reason not to push."""
+    if settings.handle_sigterm:
+        try:
+            lifetime.handle_sigterm()
+        except ConfigurationError as error:
+            trouble.report("handle SIGTERM", error)
 
 
 def push_settings(address: str | None, job: str | None, **settings: Unpack[PushSettings]) -> Settings:

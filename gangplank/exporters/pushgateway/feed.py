@@ -32,12 +32,12 @@ class StateFeed:
 
     Args:
         state: The state.
+        method: How to send the export's own numbers.
     """
 
-    method = "POST"
-
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, method: str = "POST") -> None:
         self._state = state
+        self.method = method
 
     def version(self) -> Hashable:
         """Return a number that grows with what is written."""

@@ -60,7 +60,8 @@ class Gateway:
         None if it does not say, or says more than is read, or a user's handler does the HTTP.
 
         Raises:
-            ExportError: the gateway did not answer.
+            NoAnswerError: the gateway did not answer.
+            RefusedError: it may say so later.
         """
         exchange: Exchange | None = getattr(self._handler, "exchange", None)
         if exchange is None:
@@ -70,7 +71,11 @@ class Gateway:
             if len(page.encode()) >= LARGEST_PAGE:  # and so not all of it
                 return None
             held = {group.labels for group in inventory(page) if group.pushed}
-        except (RefusedError, ValueError):  # the latter for a page that is none
+        except ValueError:  # the page is none
+            return None
+        except RefusedError as error:
+            if error.may_pass:
+                raise
             return None
         ours = (("job", self.job), *self.settings.grouping_key.items())
         return [labels_of_group((*ours, *group.labels)) in held for group in groups]

@@ -113,13 +113,19 @@ class Pusher:
         if self._is_forked():
             return
         self.begin_close()
-        self._thread.join(timeout)
-        if self._lingers.is_set():
-            self._thread.join(self._settings.delete_delay + self._settings.timeout)
-        if self._thread.is_alive():
-            _logger.warning("%r did not answer within %.3g s: its last push may be lost", self._gateway, timeout)
-        else:
-            self._gateway.close()
+        if not (self._await_end(timeout) or (self._lingers.is_set() and self._await_end(self._time_to_delete()))):
+            _logger.warning("%r did not answer in time: the last push to it may be lost", self._gateway)
+            return
+        self._thread.join()
+        self._gateway.close()
+
+    def _time_to_delete(self) -> float:
+        return self._settings.delete_delay + self._settings.timeout
+
+    def _await_end(self, seconds: float) -> bool:
+        # Not by joining the thread: Python takes one for ended whose join was interrupted, by Ctrl-C (bpo-45274).
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_over, seconds)
 
     def _is_forked(self) -> bool:
         # A forked child has a copy of its parent's state, and no business to push it over the parent's.
@@ -194,7 +200,7 @@ class Pusher:
         if rest or ((self._touched or refusal) and time.monotonic() >= self._numbers_due):
             refusal = _graver(refusal, self._push(self._rest(rest)))
         if self._was_away:
-            self._restore(everything)
+            refusal = _graver(refusal, self._restore(everything))
         if refusal is not None:
             raise refusal
 
@@ -205,13 +211,21 @@ class Pusher:
         united_ones = united([*metrics, *(member.metric for member in own)], self._trouble)
         return Group("", self._feed.method, (), text(united_ones))
 
-    def _restore(self, everything: Sequence[Member]) -> None:
+    def _restore(self, everything: Sequence[Member]) -> RefusedError | None:
         """Push what a gateway has forgotten that was away: it may have begun anew, without what it had been sent."""
         groups = [group for group in of_runs(everything, self._settings.method) if group.part in self._delivered]
-        for group, is_there in zip(groups, self._gateway.has(groups) or [], strict=False):
+        try:
+            held = self._gateway.has(groups) or []
+        except RefusedError as error:
+            self._trouble.report(f"ask {self._gateway!r} what it has", error)
+            return error
+        refusal: RefusedError | None = None
+        for group, is_there in zip(groups, held, strict=False):
             if not is_there:
-                self._push(group)
+                self._delivered.pop(group.part)
+                refusal = _graver(refusal, self._push(group))
         self._was_away = False
+        return refusal
 
     def _push_changed(self, group: Group, *, again: bool) -> RefusedError | None:
         content = hash(group.body)

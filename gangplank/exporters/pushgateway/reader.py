@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 from collections.abc import Callable, Hashable
 from typing import Any, Unpack
@@ -18,9 +17,11 @@ from opentelemetry.sdk.metrics import (
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
 
-from gangplank import sigterm
+from gangplank import lifetime
 from gangplank.catalogue import metric
 from gangplank.errors import ExportError
+from gangplank.exits import Exits
+from gangplank.exporters.pushgateway.exporter import handle_sigterm
 from gangplank.exporters.pushgateway.families import relabelled, united
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.groups import Member
@@ -29,6 +30,7 @@ from gangplank.exporters.pushgateway.recognition import members
 from gangplank.exporters.pushgateway.settings import PushSettings, resolve
 from gangplank.exporters.pushgateway.table import OF_READER
 from gangplank.exporters.pushgateway.translation import families
+from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.naming import encodable
 from gangplank.state import State
@@ -56,7 +58,7 @@ class PushgatewayMetricReader(MetricReader):
             ``service.namespace`` and a slash before it if there is one.
         **settings: Those of :class:`~gangplank.PushgatewayExporter`, with their environment variables. ``interval`` and
             ``timeout`` are also what ``OTEL_METRIC_EXPORT_INTERVAL`` and ``OTEL_METRIC_EXPORT_TIMEOUT`` say, else 60
-            and 5 seconds. ``timeout`` also bounds the shutdown.
+            and 5 seconds.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -65,42 +67,35 @@ class PushgatewayMetricReader(MetricReader):
 
     def __init__(self, address: str | None = None, job: str | None = None, **settings: Unpack[PushSettings]) -> None:
         resolved = resolve({"address": address, "job": job, **settings}, **OF_READER)
-        if resolved.handle_sigterm:
-            sigterm.install()
         super().__init__(preferred_temporality=dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE))
         self._collected: MetricsData | None = None
-        self._is_shut_down = False
         self._state = State()
         self._trouble = Trouble(_logger, self._count)
         self._gateway = Gateway(resolved, resolved.job or "")
-        self._bound = resolved.timeout
+        handle_sigterm(resolved, self._trouble)
         self._pusher = Pusher(self._gateway, _ReaderFeed(self._read, resolved.method), self._state, self._trouble)
         # For a reader that no provider shuts down, as one that was added to it later.
-        atexit.register(self.shutdown)
-        self._take_back = sigterm.on_sigterm(self._on_sigterm)
+        self._exits = Exits(self._trouble, Lock(), is_last=True)
+        self._exits.open()
+        self._exits.add(self._pusher)
 
     def __repr__(self) -> str:
         return f"<PushgatewayMetricReader to {self._gateway!r}>"
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Push now, and return whether the gateway accepted it within the time."""
-        if self._is_shut_down or timeout_millis <= 0:
+        if self._exits.is_closed or timeout_millis <= 0:
             return False
         try:
-            self._pusher.flush(timeout_millis / 1000)
+            self._exits.flush(timeout_millis / 1000)
         except ExportError as error:
             _logger.warning("could not flush: %s", error)
             return False
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - as the SDK has it
-        """Push for the last time and let go of thread and connection, within the timeout of a push at most."""
-        self._pusher.close(min(timeout_millis / 1000, self._bound))  # or wait for another thread that does
-        if self._is_shut_down:
-            return
-        self._is_shut_down = True
-        atexit.unregister(self.shutdown)
-        self._take_back()
+        """Push for the last time and let go of thread and connection, within five seconds at most."""
+        lifetime.close(self._exits, None, min(timeout_millis / 1000, lifetime.AT_EXIT))
 
     def _receive_metrics(self, metrics_data: MetricsData | None, timeout_millis: float = 10_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
         self._collected = metrics_data
@@ -123,12 +118,6 @@ class PushgatewayMetricReader(MetricReader):
         )
         # What every process has is no reason to replace what another had to say.
         return found if any(member.metric.type != "info" for member in found) else []
-
-    def _on_sigterm(self, *, ends: bool) -> None:
-        if ends:
-            self.shutdown()
-        else:
-            self.force_flush(self._bound * 1000)
 
     def _count(self, error: BaseException) -> None:
         self._state.counter(_ERRORS, error_type=type(error).__name__).add(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-_random = random.Random()  # noqa: S311 - no secret; not the program's own, which may be seeded
+_random = random.SystemRandom()  # the program may have seeded its own, and forked processes share theirs
 SPREAD = 0.5
 """Seconds over which the first pushes of processes that start together are spread."""
 _SPACING = 0.25

@@ -148,6 +148,8 @@ def _authenticates(in_code: Mapping[str, Any]) -> bool:
 def _completed(values: dict[str, Any], sources: dict[str, str]) -> Settings:
     """Return settings of values that are allowed each by itself."""
     parts = urlsplit(values["address"])
+    if sources["at_end"] == "argument" and sources["delete_delay"] != "argument" and values["at_end"] != "delete":
+        values["delete_delay"], sources["delete_delay"] = 0.0, DEFAULT  # the environment's goes with its own at_end
     names = {name: name if source in ("argument", DEFAULT) else source for name, source in sources.items()}
     allowed.together(values, names)
     if parts.username is not None and "username" not in values and "bearer_token" not in values:

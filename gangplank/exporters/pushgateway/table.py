@@ -138,7 +138,7 @@ SETTINGS = (
         variables.OTEL_EXPORTER_PUSHGATEWAY_DELETE_DELAY,
         "Milliseconds to wait before deleting, for Prometheus to see the last values; the process waits with them.",
         allowed.delay,
-        environment.milliseconds,
+        environment.milliseconds_or_none,
         default="0",
     ),
     Setting(

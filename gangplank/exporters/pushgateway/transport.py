@@ -24,7 +24,7 @@ Exchange = Callable[..., str]
 _READ_OF_A_REPLY = 500
 _LONGEST_SECRET = 8192
 _ACCEPTED = range(200, 300)
-_SERVER_ERROR = 500
+_SERVER_ERROR, _NOT_IMPLEMENTED = 500, 501
 _LATER = (408, 425, 429)
 _OBJECT = re.compile(r"^\w+\(host=.*?, port=\d+\): ")
 _NEVER = (400, 413, 415, 422)
@@ -61,7 +61,8 @@ class RefusedError(ExportError):
     @property
     def may_pass(self) -> bool:
         """Whether the same may be accepted soon, by a gateway that has recovered."""
-        return self.status >= _SERVER_ERROR or self.status in _LATER
+        is_servers = self.status >= _SERVER_ERROR and self.status != _NOT_IMPLEMENTED
+        return is_servers or self.status in _LATER
 
     @property
     def is_for_good(self) -> bool:
@@ -149,7 +150,10 @@ class SessionHandler:
                     message = f"{without_credentials(url)} answered {reply.status_code}: {said}"
                     raise RefusedError(message, reply.status_code)
                 return said[:most]
-        except requests.RequestException as error:
+        except ExportError:
+            raise
+        # requests lets some through that it did not raise: of certificates that are not there, of a name too long.
+        except (OSError, HTTPError) as error:
             if timeout is not None and self._deadline.is_over():
                 message = f"{without_credentials(url)} did not answer within {timeout:.3g} s"
                 raise NoAnswerError(message, "deadline") from None
