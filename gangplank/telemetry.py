@@ -45,8 +45,8 @@ class Telemetry:
         meter_provider: The MeterProvider to join, also beside ``exporters``. Without either, the one that the process
             has or will have is joined. It is joined by the public API; nothing of it is changed, and it is never shut
             down here.
-        tracer_provider: The TracerProvider to make the spans of inference with. By default that of the process; while
-            it has none, no spans are made.
+        tracer_provider: The TracerProvider to make the spans of runs and of inference with. By default that of the
+            process; while it has none, no spans are made.
         clock: Where time comes from; for tests.
 
     Raises:
