@@ -22,9 +22,10 @@ from gangplank.exporters.sdk import OwnProvider, is_sdk_part
 from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.naming import Names
-from gangplank.runs import Run, TrainingRun
+from gangplank.runs import Run
 from gangplank.state import State
 from gangplank.tracing import Tracing
+from gangplank.training import TrainingRun
 from gangplank.trouble import Trouble
 
 _logger = logging.getLogger("gangplank.telemetry")

@@ -16,7 +16,7 @@ from gangplank.testing import FakeGateway
 PRELUDE = """
 import os, signal, sys, threading, time
 from gangplank import PushgatewayExporter, PushgatewayMetricReader, Telemetry
-from gangplank.runs import TrainingRun
+from gangplank.training import TrainingRun
 
 _, address, kind, *given = sys.argv
 settings = dict(eval("dict(" + ",".join(given) + ")"))

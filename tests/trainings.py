@@ -12,8 +12,8 @@ from pushes import NEVER
 from realservers import Gateway
 
 from gangplank import PushgatewayExporter, Telemetry
-from gangplank.runs import TrainingRun
 from gangplank.testing import ManualClock
+from gangplank.training import TrainingRun
 from gangplank.weights import summarize
 
 _LOSS_ONLY = {"loss": 0.5}

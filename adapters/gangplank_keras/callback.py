@@ -11,8 +11,9 @@ import keras
 from gangplank import checks
 from gangplank.locks import Lock
 from gangplank.metrics import Phase
-from gangplank.runs import Run, TrainingRun
+from gangplank.runs import Run
 from gangplank.telemetry import Telemetry
+from gangplank.training import TrainingRun
 from gangplank_keras import readings, witness
 from gangplank_keras.readings import Logs
 from gangplank_keras.report import Report, TrainingReport

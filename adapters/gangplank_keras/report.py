@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from gangplank.binding import package_version
-from gangplank.runs import Run, TrainingRun
+from gangplank.runs import Run
+from gangplank.training import TrainingRun
 from gangplank.weights import summarize
 from gangplank_keras import readings
 

@@ -12,9 +12,9 @@ from gangplank.exporters.pushgateway.feed import StateFeed
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.pusher import Pusher
 from gangplank.exporters.pushgateway.settings import Settings
-from gangplank.runs import TrainingRun
 from gangplank.state import State
 from gangplank.telemetry import Telemetry
+from gangplank.training import TrainingRun
 from gangplank.trouble import Trouble
 
 _Headers = list[tuple[str, str]]

@@ -12,7 +12,7 @@ import io, os, sys, threading, time
 from gangplank import Telemetry
 from gangplank.catalogue import model_metric
 from gangplank.metrics import Phase
-from gangplank.runs import TrainingRun
+from gangplank.training import TrainingRun
 """
 
 

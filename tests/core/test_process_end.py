@@ -18,7 +18,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 PRELUDE = """
 import os, sys, time
 from gangplank import PrometheusExporter, PushgatewayExporter, Telemetry
-from gangplank.runs import TrainingRun
+from gangplank.training import TrainingRun
 
 exporter = PushgatewayExporter(sys.argv[1], "mnist", interval=3600)
 telemetry = Telemetry(exporters=[exporter])

@@ -11,8 +11,9 @@ import pytest
 from gangplank import Telemetry
 from gangplank.distribution import Distribution
 from gangplank.metrics import Phase
-from gangplank.runs import Run, TrainingRun
+from gangplank.runs import Run
 from gangplank.testing import InMemoryExporter, ManualClock
+from gangplank.training import TrainingRun
 from gangplank.weights import summarize
 
 START = 1_700_000_000.0

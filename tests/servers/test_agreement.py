@@ -12,8 +12,8 @@ import realservers
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 
 from gangplank import PrometheusExporter, PushgatewayExporter, Telemetry
-from gangplank.runs import TrainingRun
 from gangplank.testing import ManualClock
+from gangplank.training import TrainingRun
 from gangplank.weights import summarize
 
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -16,7 +16,7 @@ import pytest
 from realservers import Gateway, free_port, get
 
 from gangplank import PrometheusExporter, PushgatewayExporter, Telemetry
-from gangplank.runs import TrainingRun
+from gangplank.training import TrainingRun
 
 ENDPOINT, JOB = "OTEL_EXPORTER_PUSHGATEWAY_ENDPOINT", "OTEL_EXPORTER_PUSHGATEWAY_JOB"
 NEVER = 3600.0

@@ -20,8 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gangplank import PrometheusExporter, PushgatewayExporter, Telemetry
 from gangplank.metrics import Phase
-from gangplank.runs import Run, TrainingRun
+from gangplank.runs import Run
 from gangplank.testing import ManualClock
+from gangplank.training import TrainingRun
 from gangplank.weights import summarize
 
 MODEL = 'a "model"\\n'

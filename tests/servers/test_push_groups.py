@@ -18,14 +18,16 @@ from trainings import LOSS, TEST_LOSS, samples, telemetry_for, train
 
 from gangplank import PushgatewayMetricReader, Telemetry
 from gangplank.metrics import Phase
-from gangplank.runs import Run, TrainingRun
+from gangplank.runs import Run
 from gangplank.testing import ManualClock
+from gangplank.training import TrainingRun
 
 _PROGRAM = """
     import sys
     from gangplank import PushgatewayExporter, Telemetry
     from gangplank.metrics import Phase
-    from gangplank.runs import Run, TrainingRun
+    from gangplank.runs import Run
+    from gangplank.training import TrainingRun
 
     address, phase, value = sys.argv[1:]
     telemetry = Telemetry(exporters=[PushgatewayExporter(address, "mnist")])

@@ -18,7 +18,7 @@ from typing import Any
 from gangplank import PushgatewayExporter, Telemetry
 from gangplank.exporters.pushgateway.exporter import push_settings
 from gangplank.exporters.pushgateway.transport import SessionHandler
-from gangplank.runs import TrainingRun
+from gangplank.training import TrainingRun
 
 address, (first, count, seconds) = sys.argv[1], map(int, sys.argv[2:])
 began = threading.Event()

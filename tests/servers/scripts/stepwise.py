@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from gangplank import PushgatewayExporter, Telemetry
-from gangplank.runs import TrainingRun
+from gangplank.training import TrainingRun
 
 how, gateway = sys.argv[1:]
 
