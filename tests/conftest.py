@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import pytest
 import realservers
 
 
+def pytest_configure() -> None:
+    """Have Ctrl-C be what it is at a terminal: in the background it is ignored, by children too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what would change how telemetry behaves on somebody's machine."""
     for name in os.environ:
-        if name.startswith(("OTEL_", "PROMETHEUS_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("OTEL_", "PROMETHEUS_", "TRACE")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 
