@@ -28,7 +28,7 @@ def of_server(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize("kind", EXITS)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_that_passes(name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The newest state arrives unasked; failures are counted, the gateway is told of them, and one line is logged."""
+    """The newest state arrives unasked; failures are counted, the gateway is told of them, and logged once a cause."""
     with Server(FAULTS[name], tmp_path) as server:
         pushing = Exit(kind, server.url, interval=0.2, timeout=0.3, **server.settings)
         pushing.write(0.5)
@@ -47,7 +47,7 @@ def test_a_fault_that_passes(name: str, kind: str, tmp_path: Path, caplog: pytes
     assert (
         told.value("gangplank_export_pushes_total", result="failure") == pushing.pushes("failure") == pushing.errors()
     )
-    assert len(of_server(caplog)) == 1, caplog.text
+    assert 1 <= len(of_server(caplog)) <= 2, caplog.text  # mending may cut a request off, which is a cause of its own
     assert "not delivered" not in caplog.text
 
 
