@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS, Setting
+from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS
+from gangplank.settings import Setting
+from gangplank_keras.settings import SETTINGS as OF_KERAS
 
 PAGE = Path(__file__).parent / "reference" / "environment.md"
 
@@ -37,19 +39,33 @@ one: from `RANK` if `WORLD_SIZE` is above 1 (`torchrun`), `OMPI_COMM_WORLD_RANK`
 
 `http_proxy`, `https_proxy` and `no_proxy` are honoured, for a gateway on this machine too.
 
+## Keras
+
+For programs [instrumented with no code](../guides/zero-code.md), and for `KerasInstrumentor().instrument()`. Each is a
+flag too, as in `--instrumentation_keras_disabled predict`.
+
+| variable | argument | meaning |
+|---|---|---|
+{{keras}}
+
+A value that is not allowed is an error in the log there, and Keras is not instrumented; the program runs.
+
 ## Others
 
 | variable | meaning |
 |---|---|
 | `PROMETHEUS_MULTIPROC_DIR` | The directory that [processes of one service share](../explanation/multiprocess.md). |
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | The label `job` at a Pushgateway, if nothing else says it. |
+| `TRACEPARENT`, `TRACESTATE`, `BAGGAGE` | The trace that [runs are in](../explanation/traces.md). |
+| `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` | With `keras` in it, Keras is not instrumented. |
 | `OTEL_METRICS_EXPORTER` and the SDK's others | [OpenTelemetry's]({_SDK}). |
 """
 
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *map(_row, SETTINGS), _TAIL])
+    keras = "\n".join(f"| `{row.variable}` | `{row.name}` | {row.about} |" for row in OF_KERAS)
+    return "\n".join([_HEAD, *map(_row, SETTINGS), _TAIL.replace("{keras}", keras)])
 
 
 def _row(setting: Setting) -> str:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from gangplank.exporters.pushgateway.reader import PushgatewayMetricReader
     from gangplank.telemetry import Telemetry
     from gangplank.weights import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
-    from gangplank_keras import TelemetryCallback, TelemetryModel
+    from gangplank_keras.callback import TelemetryCallback
+    from gangplank_keras.instrumentor import KerasInstrumentor
+    from gangplank_keras.model import TelemetryModel
     from gangplank_keras.prometheus_model import PrometheusModel
     from gangplank_keras.train_test_exporter import TrainTestExporter
 
@@ -37,6 +39,7 @@ __all__ = [
     "Drift",
     "ExportError",
     "GangplankError",
+    "KerasInstrumentor",
     "MissingDependencyError",
     "PrometheusExporter",
     "PrometheusModel",
@@ -54,6 +57,11 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "Drift": ("gangplank.drift", None, ()),
     "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights", "keras", ("numpy",)),
     "HISTOGRAM_WEIGHT_BUCKETS_1_0": ("gangplank.weights", "keras", ("numpy",)),
+    "KerasInstrumentor": (
+        "gangplank_keras.instrumentor",
+        "keras,opentelemetry",
+        ("wrapt", "opentelemetry.instrumentation", "opentelemetry.instrumentation.instrumentor"),
+    ),
     "PrometheusExporter": ("gangplank.exporters.prometheus", "prometheus", ("prometheus_client",)),
     "PrometheusModel": (
         "gangplank_keras.prometheus_model",

@@ -59,6 +59,20 @@ def port(argument: str, value: object) -> int:
     return value
 
 
+def count(argument: str, value: object) -> int:
+    """Return ``value`` if it is a whole number above zero.
+
+    Raises:
+        TypeError: it is no whole number.
+        ConfigurationError: it is below 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{argument} must be a whole number, not {value!r}")
+    if value < 1:
+        raise ConfigurationError(f"{argument} must be at least 1, got {value!r}")
+    return value
+
+
 def seconds(argument: str, value: object) -> float:
     """Return ``value`` if it is a number of seconds above zero that can be waited for.
 

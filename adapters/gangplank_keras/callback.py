@@ -36,6 +36,9 @@ class TelemetryCallback(keras.callbacks.Callback):
             numbers, if None.
         histogram_buckets: Upper-inclusive bounds for the distribution of the trainable weights, which is taken at the
             end of a run. None is taken if None.
+        every_n_steps: Report the model's metrics within an epoch too, every so many steps, as Keras has them by then:
+            most are means over the epoch so far. For epochs that take hours; the steps in between are not looked at.
+        name: The label ``model`` of all series. By default each model's own name.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -50,6 +53,8 @@ class TelemetryCallback(keras.callbacks.Callback):
         *,
         metrics: Iterable[str] | None = None,
         histogram_buckets: Iterable[float] | None = None,
+        every_n_steps: int | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__()
         if telemetry is not None and not isinstance(telemetry, Telemetry):
@@ -58,6 +63,8 @@ class TelemetryCallback(keras.callbacks.Callback):
         self._bounds = (
             None if histogram_buckets is None else checks.bucket_bounds("histogram_buckets", histogram_buckets)
         )
+        self._every_n_steps = None if every_n_steps is None else checks.count("every_n_steps", every_n_steps)
+        self._name = None if name is None else checks.text("name", name)
         self.telemetry = default_telemetry() if telemetry is None else telemetry
         self._forget_runs()
         witness.watch(self)
@@ -97,12 +104,16 @@ class TelemetryCallback(keras.callbacks.Callback):
         """Begin an epoch."""
         if self._trainings:
             with self.telemetry.trouble.contained("begin an epoch"):
-                self._trainings[-1].run.begin_epoch(epoch + 1)
+                self._trainings[-1].begin_epoch(epoch + 1)
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002 - reading them would wait
-        """Count the step."""
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Count the step. Its logs are looked at only if that was asked for: reading them would wait."""
         try:
-            self._trainings[-1].step_to(batch + 1)
+            training = self._trainings[-1]
+            training.step_to(batch + 1)
+            if self._every_n_steps is not None and training.is_due(batch + 1, self._every_n_steps):
+                training.metrics(logs)
+                self.telemetry.notify()
         except Exception as error:  # noqa: BLE001 - contained(), without its cost on the hot path
             if self._trainings:
                 self.telemetry.trouble.report("count a step", error, detail=True)
@@ -159,7 +170,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         if self._trainings and not self._trainings[-1].is_witnessed:
             self._leave(self._trainings[-1], SystemExit())  # left without a word: its fit was none of keras.Model's
         model = self._called_model("fit")
-        run = TrainingRun(self.telemetry, readings.model_name(model), only=self._wanted)
+        run = TrainingRun(self.telemetry, self._name or readings.model_name(model), only=self._wanted)
         report = TrainingReport(run, model, self._bounds)
         report.steps_per_epoch = (self.params or {}).get("steps")
         self._trainings.append(report)
@@ -169,7 +180,7 @@ class TelemetryCallback(keras.callbacks.Callback):
     def _begin_evaluation(self) -> None:
         self.telemetry.start_if_possible()
         model = self._called_model("evaluate")
-        run = Run(self.telemetry, Phase.TEST, readings.model_name(model), only=self._wanted)
+        run = Run(self.telemetry, Phase.TEST, self._name or readings.model_name(model), only=self._wanted)
         report = Report(run, model, self._bounds)
         self._evaluations.append(report)
         report.is_witnessed = witness.began("evaluate", functools.partial(self._leave, report))

@@ -14,7 +14,7 @@ from gangplank import checks
 from gangplank.drift.monitor import DriftFunction
 from gangplank.inference import Inference
 from gangplank.telemetry import Telemetry
-from gangplank_keras import batches, readings
+from gangplank_keras import batches, proxied, readings
 from gangplank_keras.callback import default_telemetry
 from gangplank_keras.drift_watch import DriftWatch
 
@@ -175,6 +175,7 @@ class TelemetryModel(_Proxy):
         return twin
 
     def _self_measure(self) -> None:
+        proxied.note(self.__wrapped__, self._self_inference)
         self._self_call = self._self_measured("__call__", self.__wrapped__)
         getattr(self, "predict", None)
 

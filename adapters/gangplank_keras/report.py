@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -79,6 +80,27 @@ class TrainingReport(Report):
 
     run: TrainingRun
     steps_per_epoch: int | None = None
+
+    def __init__(self, run: TrainingRun, model: Any, bounds: tuple[float, ...] | None) -> None:  # noqa: ANN401
+        super().__init__(run, model, bounds)
+        self._reporting = threading.Lock()
+        self._reported = 0
+
+    def begin_epoch(self, number: int) -> None:
+        """Report that an epoch begins, the first of which is 1."""
+        with self._reporting:
+            self._reported = 0
+        self.run.begin_epoch(number)
+
+    def is_due(self, steps: int, every: int) -> bool:
+        """Whether metrics are to be reported, ``steps`` steps of this epoch having been taken.
+
+        Keras may take several at once, and may tell of steps from several threads, out of their order.
+        """
+        with self._reporting:
+            is_due = steps // every > self._reported // every
+            self._reported = max(self._reported, steps)
+            return is_due
 
     def begin(self) -> None:
         """Report what is known before the first step."""

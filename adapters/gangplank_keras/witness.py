@@ -5,9 +5,7 @@ passes through ``fit`` unheard. So as long as a callback of ours is alive, these
 inside a wrapper. It hands every argument on, returns what comes back, and lets every exception pass; the one thing it
 does is tell runs that began inside the call how it was left.
 
-The methods themselves stay the same objects. Replacing them would come too late for what most people write,
-``model.fit(x, callbacks=[TelemetryCallback()])``: Python looks ``model.fit`` up before it makes the callback. Keras's
-methods are decorated functions, so the wrapper goes where the decorator keeps the function that it decorates.
+Whoever instruments Keras has it do a second thing: add a callback of ours to calls that have none.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import functools
 import inspect
 import logging
 import threading
-import types
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,9 +22,13 @@ from typing import Any
 import keras
 
 from gangplank.locks import Lock
+from gangplank_keras import wrapping
 
 Ending = Callable[[BaseException | None], None]
 """Called with the exception with which the call was left, and must not raise then; or with None."""
+
+Addition = Callable[[str, Any, Any], Any]
+"""Called with the method, the model and the callbacks of a call; returns the callbacks to call it with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,35 @@ _METHODS = ("fit", "evaluate")
 _lock = Lock()
 _watchers = 0
 _unwrap: list[Callable[[], None]] = []
+_additions: list[Addition] = []
 _calls = threading.local()
 
 
-def watch(watcher: object) -> None:
-    """Wrap the methods for as long as ``watcher`` is alive."""
+def watch(watcher: object) -> Callable[[], object]:
+    """Wrap the methods for as long as ``watcher`` is alive, or until the function returned is called."""
     global _watchers  # noqa: PLW0603 - Keras has one Model class
     with _lock:
         if _watchers == 0:
-            _unwrap.extend(_wrap(name) for name in _METHODS)
+            _unwrap.extend(wrapping.wrap(name, functools.partial(_witnessed, name)) for name in _METHODS)
         _watchers += 1
-    weakref.finalize(watcher, _unwatch).atexit = False
+    end = weakref.finalize(watcher, _unwatch)
+    end.atexit = False
+    return end
+
+
+def add(addition: Addition) -> Callable[[], None]:
+    """Have ``addition`` see the callbacks of each call, for as long as somebody watches.
+
+    Returns:
+        A function that takes the request back.
+    """
+    _additions.append(addition)
+    return functools.partial(_additions.remove, addition)
+
+
+def is_in_call() -> bool:
+    """Whether a call of any of the methods is on, on this thread."""
+    return any(_calls.__dict__.values())
 
 
 def began(method: str, ending: Ending) -> bool:
@@ -83,43 +102,6 @@ def _unwatch() -> None:
                 _unwrap.pop()()
 
 
-def _wrap(name: str) -> Callable[[], None]:
-    """Wrap a method of ``keras.Model`` and return what unwraps it."""
-    owners = [base for base in keras.Model.__mro__ if name in vars(base)]
-    # The backend's trainer has the method. What another tool put in its place, there or on a class before, calls it.
-    owner = next((base for base in owners if ".backend." in base.__module__), owners[0])
-    method: Any = vars(owner)[name]
-    while (decorated := getattr(method, "__wrapped__", None)) is not None:
-        cells = [cell for cell in method.__closure__ or () if cell.cell_contents is decorated]
-        if cells and method.__module__.startswith("keras."):
-            return _wrap_in_place(name, cells[0])
-        method = decorated
-    return _wrap_attribute(name, owner, vars(owner)[name])
-
-
-def _wrap_in_place(name: str, cell: types.CellType) -> Callable[[], None]:
-    original = cell.cell_contents
-    wrapper = cell.cell_contents = _witnessed(name, original)
-
-    def unwrap() -> None:
-        if cell.cell_contents is wrapper:
-            cell.cell_contents = original
-
-    return unwrap
-
-
-def _wrap_attribute(name: str, owner: type, original: Callable[..., Any]) -> Callable[[], None]:
-    """Replace a method that is not decorated: calls that looked it up before are not seen to end."""
-    wrapper = _witnessed(name, original)
-    setattr(owner, name, wrapper)
-
-    def unwrap() -> None:
-        if vars(owner).get(name) is wrapper:  # else somebody wrapped it after us, and ours stays, inert, inside
-            setattr(owner, name, original)
-
-    return unwrap
-
-
 def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     position = list(inspect.signature(original).parameters).index("callbacks")
 
@@ -127,6 +109,8 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def witnessed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         call = _Call(args[0] if args else None, [])
         _stack(name).append(call)
+        if _additions:
+            args, kwargs = _with_additions(name, position, args, kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
@@ -140,6 +124,24 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return witnessed
+
+
+def _with_additions(
+    name: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments with what is to be added to the callbacks; the caller's own list is not touched."""
+    given = callbacks = kwargs.get("callbacks", args[position] if len(args) > position else None)
+    try:
+        for addition in tuple(_additions):
+            callbacks = addition(name, args[0], callbacks)
+    except Exception:  # whatever was given for callbacks, Keras is to say so
+        _logger.debug("could not add to the callbacks %r", type(given), exc_info=True)
+        return args, kwargs
+    if callbacks is given:
+        return args, kwargs
+    if len(args) > position:
+        return (*args[:position], callbacks, *args[position + 1 :]), kwargs
+    return args, {**kwargs, "callbacks": callbacks}
 
 
 def _begin_late(name: str, model: Any, callbacks: Any) -> None:  # noqa: ANN401

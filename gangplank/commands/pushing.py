@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies
 
+from gangplank import environment
 from gangplank.commands import dry_run
 from gangplank.commands.report import Report, Verdict
 from gangplank.errors import ExportError
-from gangplank.exporters.pushgateway import environment
 from gangplank.exporters.pushgateway.inventory import LARGEST_PAGE, inventory
 from gangplank.exporters.pushgateway.settings import Settings, resolve
-from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS, Others
+from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS
 from gangplank.exporters.pushgateway.transport import RefusedError, SessionHandler
+from gangplank.settings import Others
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

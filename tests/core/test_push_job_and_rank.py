@@ -6,7 +6,7 @@ import pytest
 from pushsettings import PREFIX, settings
 
 from gangplank import ConfigurationError, PushgatewayExporter
-from gangplank.exporters.pushgateway.settings import DEFAULT
+from gangplank.settings import DEFAULT
 
 pytestmark = pytest.mark.usefixtures("_one_process")
 

@@ -9,8 +9,9 @@ import pytest
 from pushsettings import PREFIX, settings, variable
 
 from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetricReader, environment_variables
-from gangplank.exporters.pushgateway.settings import DEFAULT, PushSettings, resolve
+from gangplank.exporters.pushgateway.settings import PushSettings, resolve
 from gangplank.exporters.pushgateway.table import OF_READER, SETTINGS
+from gangplank.settings import DEFAULT
 
 pytestmark = pytest.mark.usefixtures("_one_process")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gangplank import checks, lifetime
+from gangplank import checks, environment, lifetime
 from gangplank.errors import ConfigurationError
-from gangplank.exporters.pushgateway import environment
 from gangplank.exporters.pushgateway.feed import StateFeed
 from gangplank.exporters.pushgateway.gateway import Gateway
 from gangplank.exporters.pushgateway.pusher import Pusher

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +12,14 @@ from urllib.parse import urlsplit
 
 from gangplank.exporters.pushgateway import allowed
 from gangplank.exporters.pushgateway.address import without_credentials
-from gangplank.exporters.pushgateway.table import SETTINGS, Others
+from gangplank.exporters.pushgateway.table import SETTINGS
 from gangplank.ranks import rank
+from gangplank.settings import ARGUMENT, DEFAULT, Others, settled
 
 _AUTHENTICATION = ("username", "password", "bearer_token")
 _CREDENTIALS = re.compile(r"\b(Basic|Bearer) +[^\s,]+", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 """Characters: what is shorter keeps no secret, and would be found in every other word."""
-DEFAULT = "default"
-"""The source of a setting that nobody made."""
 
 
 class PushSettings(TypedDict, total=False):
@@ -116,41 +114,23 @@ def resolve(given: Mapping[str, Any], **others: Unpack[Others]) -> Settings:
         TypeError: an argument has the wrong type, or there is no such setting.
         ConfigurationError: a value that is not allowed; the message names the argument or the variable.
     """
-    unknown = given.keys() - {setting.name for setting in SETTINGS}
-    if unknown:
-        raise TypeError(f"there is no setting {min(unknown)!r}; there are {', '.join(s.name for s in SETTINGS)}")
-    in_code = {name: value for name, value in given.items() if value is not None}
-    ignored = _AUTHENTICATION if _authenticates(in_code) else ()
-    fallbacks, defaults = others.get("fallbacks", {}), others.get("defaults", {})
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for setting in SETTINGS:
-        name, source = setting.name, ""
-        if name in in_code:
-            source, value = "argument", setting.check(others.get("names", {}).get(name, name), in_code[name])
-        else:
-            names = (setting.variable, *fallbacks.get(name, ())) if name not in ignored else ()
-            source = next((one for one in names if os.environ.get(one, "").strip()), DEFAULT)
-            text = defaults.get(name, setting.default) if source == DEFAULT else os.environ[source]
-            value = setting.check(source, setting.read(source, text)) if text.strip() else None
-        if value is not None:
-            values[name] = value
-        sources[name] = source
-    return _completed(values, sources)
+    ignored = _AUTHENTICATION if _authenticates(given) else ()
+    return _completed(*settled(SETTINGS, given, in_code=ignored, **others))
 
 
-def _authenticates(in_code: Mapping[str, Any]) -> bool:
+def _authenticates(given: Mapping[str, Any]) -> bool:
     """Whether who goes there is said in the code: half of that and half of the environment would be a third person."""
-    address = in_code.get("address")
-    return any(name in in_code for name in _AUTHENTICATION) or (isinstance(address, str) and "@" in address)
+    address = given.get("address")
+    in_address = isinstance(address, str) and "@" in address
+    return in_address or any(given.get(name) is not None for name in _AUTHENTICATION)
 
 
 def _completed(values: dict[str, Any], sources: dict[str, str]) -> Settings:
     """Return settings of values that are allowed each by itself."""
     parts = urlsplit(values["address"])
-    if sources["at_end"] == "argument" and sources["delete_delay"] != "argument" and values["at_end"] != "delete":
+    if sources["at_end"] == ARGUMENT and sources["delete_delay"] != ARGUMENT and values["at_end"] != "delete":
         values["delete_delay"], sources["delete_delay"] = 0.0, DEFAULT  # the environment's goes with its own at_end
-    names = {name: name if source in ("argument", DEFAULT) else source for name, source in sources.items()}
+    names = {name: name if source in (ARGUMENT, DEFAULT) else source for name, source in sources.items()}
     allowed.together(values, names)
     if parts.username is not None and "username" not in values and "bearer_token" not in values:
         values["username"], values["password"] = allowed.unquoted(parts)

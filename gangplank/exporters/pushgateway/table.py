@@ -2,37 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypedDict
-
-from gangplank import checks
+from gangplank import checks, environment
 from gangplank import environment_variables as variables
-from gangplank.exporters.pushgateway import allowed, environment
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting.
-
-    Attributes:
-        name: The argument.
-        variable: The environment variable.
-        about: What it says, in a sentence.
-        check: Returns the value, given what to call it, if it is allowed.
-        read: Makes the text of the variable a value.
-        default: What it is when nobody says; in the variable's form.
-        secret: It is not to be shown.
-    """
-
-    name: str
-    variable: str
-    about: str
-    check: Callable[[str, Any], Any]
-    read: Callable[[str, str], Any] = environment.as_it_is
-    default: str = ""
-    secret: bool = False
-
+from gangplank.exporters.pushgateway import allowed
+from gangplank.settings import Others, Setting
 
 SETTINGS = (
     Setting(
@@ -150,17 +123,6 @@ SETTINGS = (
         default="false",
     ),
 )
-
-
-class Others(TypedDict, total=False):
-    """Where else a setting comes from: more variables, in order, and other defaults, in the form of a variable.
-
-    And what to call arguments in errors, if not by their names.
-    """
-
-    fallbacks: Mapping[str, tuple[str, ...]]
-    defaults: Mapping[str, str]
-    names: Mapping[str, str]
 
 
 OF_READER: Others = {

@@ -71,6 +71,35 @@ def pairs(variable: str, text: str) -> dict[str, str]:
     return found
 
 
+def integer(variable: str, text: str) -> int:
+    """Return a whole number.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(f"{variable} must be a whole number, got {text!r}") from None
+
+
+def names(variable: str, text: str) -> list[str]:  # noqa: ARG001 - as those above
+    """Return ``name,name`` as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def numbers(variable: str, text: str) -> list[float]:
+    """Return ``number,number`` as a list.
+
+    Raises:
+        ConfigurationError: one of them is no number.
+    """
+    try:
+        return [float(number) for number in names(variable, text)]
+    except ValueError:
+        raise ConfigurationError(f"{variable} must be numbers with commas between, got {text!r}") from None
+
+
 def as_it_is(variable: str, text: str) -> str:  # noqa: ARG001 - as those above
     """Return the text."""
     return text

@@ -1,0 +1,143 @@
+"""What instruments Keras: adds a callback to ``fit`` and ``evaluate``, and measures what models predict.
+
+It is imported once Keras is, and takes itself back without a trace.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from gangplank.inference import Inference
+from gangplank.locks import Lock
+from gangplank.metrics import Phase
+from gangplank.telemetry import Telemetry
+from gangplank_keras import batches, proxied, readings, witness, wrapping
+from gangplank_keras.callback import TelemetryCallback
+from gangplank_keras.settings import InstrumentorSettings
+
+_PHASES = {"fit": Phase.TRAIN, "evaluate": Phase.TEST}
+_PREDICTIONS = ("predict", "predict_on_batch")
+_Measured = dict[str, Callable[..., Any]]
+
+
+class _Thread(threading.local):
+    """What is on, on this thread."""
+
+    in_prediction = False
+
+
+class Instrumentation:
+    """Keras, instrumented.
+
+    Args:
+        telemetry: Where to report.
+        settings: What to report, and under which names.
+    """
+
+    def __init__(self, telemetry: Telemetry, settings: InstrumentorSettings) -> None:
+        self._telemetry = telemetry
+        self._settings = settings
+        self._thread = _Thread()
+        self._models: weakref.WeakKeyDictionary[Any, _Measured] = weakref.WeakKeyDictionary()
+        self._originals: dict[str, Callable[..., Any]] = {}
+        self._lock = Lock()
+        self._undo: list[Callable[[], object]] = []
+
+    def install(self) -> None:
+        """Begin."""
+        if any(phase not in self._settings.disabled for phase in _PHASES.values()):
+            self._undo += [witness.watch(self), witness.add(self._with_callback)]
+        if Phase.PREDICT not in self._settings.disabled:
+            self._undo += [wrapping.wrap(name, functools.partial(self._measuring, name)) for name in _PREDICTIONS]
+            self._undo.append(
+                wrapping.wrap_attribute(keras.Model, "__call__", functools.partial(self._measuring, "__call__"))
+            )
+
+    def remove(self) -> None:
+        """Take everything back."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _with_callback(self, method: str, model: Any, callbacks: Any) -> Any:  # noqa: ANN401 - Keras is untyped
+        """Return the callbacks with one of ours, unless there is one, or the call is validation inside ``fit``."""
+        if _PHASES[method] in self._settings.disabled:
+            return callbacks
+        is_list = isinstance(callbacks, keras.callbacks.CallbackList)
+        if is_list and method == "evaluate" and witness.called_model("fit") is model:
+            return callbacks
+        given = (
+            list(callbacks.callbacks) if is_list else [one for one in keras.tree.flatten(callbacks) if one is not None]
+        )
+        if any(isinstance(one, TelemetryCallback) for one in given):
+            return callbacks
+        ours = TelemetryCallback(
+            self._telemetry,
+            metrics=self._settings.metrics,
+            histogram_buckets=self._settings.histogram_buckets,
+            every_n_steps=self._settings.every_n_steps,
+            name=self._settings.model_name,
+        )
+        if not is_list:
+            return [*given, ours]
+        ours.set_params(callbacks.params)
+        ours.set_model(model)
+        extended = copy.copy(callbacks)
+        extended.callbacks = [*given, ours]
+        return extended
+
+    def _measuring(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``original`` with the outermost calls of it on a thread measured, training's own left out."""
+        is_call = name not in _PREDICTIONS
+
+        self._originals[name] = original
+        is_compiling = batches.compiling()
+
+        @functools.wraps(original)
+        def call(model: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if is_compiling():
+                return original(model, *args, **kwargs)
+            thread = self._thread
+            if thread.in_prediction or (is_call and (kwargs.get("training") or witness.is_in_call())):
+                return original(model, *args, **kwargs)
+            thread.in_prediction = True
+            try:
+                return self._method(name, model)(model, *args, **kwargs)
+            finally:
+                thread.in_prediction = False
+
+        return call
+
+    def _method(self, name: str, model: Any) -> Callable[..., Any]:  # noqa: ANN401
+        """Return what is to be called: the method, measured unless a proxy does that."""
+        with self._telemetry.trouble.contained("measure a model"):
+            if not proxied.is_proxied(model):
+                measured = self._models.get(model)
+                return (self._begin(model) if measured is None else measured)[name]
+        return self._originals[name]
+
+    def _begin(self, model: Any) -> _Measured:  # noqa: ANN401
+        """Begin to measure a model. Models of one name report together: one that is loaded anew is the same model."""
+        with self._lock:
+            if model not in self._models:
+                inference = Inference(
+                    self._telemetry, self._settings.model_name or readings.model_name(model), is_exact=True
+                )
+                self._models[model] = {
+                    name: inference.measured(
+                        original,
+                        name,
+                        is_call=name not in _PREDICTIONS,
+                        sizes=batches.CALLS if name not in _PREDICTIONS else batches.PREDICTIONS,
+                        is_trace=batches.is_trace,
+                        is_tracing=batches.is_tracing,
+                    )
+                    for name, original in self._originals.items()
+                }
+            return self._models[model]

@@ -1,0 +1,108 @@
+"""The settings of the instrumentor, from its arguments, the environment and the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gangplank import checks, environment
+from gangplank import environment_variables as variables
+from gangplank.errors import ConfigurationError
+from gangplank.metrics import Phase
+from gangplank.settings import Setting, settled
+
+_PHASES = {phase.value: phase for phase in (Phase.TRAIN, Phase.TEST, Phase.PREDICT)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentorSettings:
+    """Settings that are allowed.
+
+    Attributes:
+        disabled: Phases that are not looked at.
+        metrics: Which of the models' metrics to export; all, if None.
+        histogram_buckets: Bounds for the distribution of the trainable weights; none is taken if None.
+        every_n_steps: How often to report metrics within an epoch; not at all, if None.
+        model_name: The label ``model`` of all series; each model's own name, if None.
+    """
+
+    disabled: frozenset[Phase] = frozenset()
+    metrics: frozenset[str] | None = None
+    histogram_buckets: tuple[float, ...] | None = None
+    every_n_steps: int | None = None
+    model_name: str | None = None
+
+
+def phases(name: str, value: Any) -> frozenset[Phase]:  # noqa: ANN401 - checked here
+    """Return phases by their names.
+
+    Raises:
+        TypeError: it is no list of strings.
+        ConfigurationError: there is no such phase.
+    """
+    named = checks.names(name, value) or frozenset()
+    unknown = named - _PHASES.keys()
+    if unknown:
+        raise ConfigurationError(f"{name} must hold no other than {', '.join(_PHASES)}, got {min(unknown)!r}")
+    return frozenset(_PHASES[phase] for phase in named)
+
+
+SETTINGS = (
+    Setting(
+        "disabled",
+        variables.OTEL_INSTRUMENTATION_KERAS_DISABLED,
+        "What not to look at: any of `train`, `test`, `predict`, with commas between.",
+        phases,
+        environment.names,
+    ),
+    Setting(
+        "metrics",
+        variables.OTEL_INSTRUMENTATION_KERAS_METRICS,
+        "Which of the models' metrics to export, by Keras's names, such as `loss,val_loss`. All, if not set.",
+        checks.names,
+        environment.names,
+    ),
+    Setting(
+        "histogram_buckets",
+        variables.OTEL_INSTRUMENTATION_KERAS_HISTOGRAM_BUCKETS,
+        "Upper bounds for the distribution of the trainable weights at the end of a run, such as `-0.1,0,0.1`. Without "
+        "them none is taken.",
+        checks.bucket_bounds,
+        environment.numbers,
+    ),
+    Setting(
+        "every_n_steps",
+        variables.OTEL_INSTRUMENTATION_KERAS_EVERY_N_STEPS,
+        "Report the models' metrics within an epoch too, every so many steps, as Keras has them by then.",
+        checks.count,
+        environment.integer,
+    ),
+    Setting(
+        "model_name",
+        variables.OTEL_INSTRUMENTATION_KERAS_MODEL_NAME,
+        "The label `model` of all series. By default each model's own name.",
+        checks.text,
+    ),
+)
+
+
+def check(given: Mapping[str, Any]) -> None:
+    """Check arguments, whatever the environment says.
+
+    Raises:
+        TypeError: one has the wrong type, or there is no such setting.
+        ConfigurationError: a value that is not allowed.
+    """
+    settled(SETTINGS, given, in_code=[setting.name for setting in SETTINGS])
+
+
+def resolve(given: Mapping[str, Any]) -> InstrumentorSettings:
+    """Return settings: as they are given, or else as the environment has them, or else as by default.
+
+    Raises:
+        TypeError: an argument has the wrong type, or there is no such setting.
+        ConfigurationError: a value that is not allowed; the message names the argument or the variable.
+    """
+    values, _ = settled(SETTINGS, given)
+    return InstrumentorSettings(**values)
