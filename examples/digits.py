@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_digits
@@ -40,6 +39,8 @@ def load(*, small: bool = False) -> tuple[Split, Split, str]:
 def _mnist() -> tuple[Split, Split, str] | None:
     if not (_is_cached() or _is_reachable()):
         return None
+    import keras  # noqa: PLC0415 - who wants the small set needs no Keras
+
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALLED_AFTER)  # Keras's download has no timeout of its own
     try:
