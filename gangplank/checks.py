@@ -66,10 +66,24 @@ def count(argument: str, value: object) -> int:
         TypeError: it is no whole number.
         ConfigurationError: it is below 1.
     """
+    return _whole(argument, value, 1)
+
+
+def index(argument: str, value: object) -> int:
+    """Return ``value`` if it is a whole number, or zero.
+
+    Raises:
+        TypeError: it is no whole number.
+        ConfigurationError: it is below 0.
+    """
+    return _whole(argument, value, 0)
+
+
+def _whole(argument: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{argument} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ConfigurationError(f"{argument} must be at least 1, got {value!r}")
+    if value < least:
+        raise ConfigurationError(f"{argument} must be at least {least}, got {value!r}")
     return value
 
 

@@ -11,8 +11,8 @@ from gangplank.distribution import Distribution
 from gangplank.metrics import Kind, Metric, Phase, Union
 from gangplank.series import Value, together
 
-Run = tuple[Phase, str]
-"""A run, by its phase and model."""
+Run = tuple[Phase, str, str]
+"""A run, by its phase and model, and which process of a distributed one it is, if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def run_of(metric: Metric, attributes: Mapping[str, str]) -> Run | None:
     """Return the run that a series belongs to, if it ends with it."""
     if metric.durable or metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) or "model" not in attributes:
         return None
-    return metric.phase, attributes["model"]
+    return metric.phase, attributes["model"], attributes.get("rank", "")
 
 
 def unite(metric: Metric, before: Value, value: Value) -> Value:

@@ -78,6 +78,11 @@ class Metric:
     predecessor: bool = False
 
     @property
+    def optional(self) -> tuple[str, ...]:
+        """Attribute keys that a series may have beside: which process of a distributed run it is of."""
+        return ("rank",) if self.phase in (Phase.TRAIN, Phase.TEST) else ()
+
+    @property
     def name(self) -> str:
         """The OpenTelemetry instrument name."""
         return f"gangplank_{self.phase.value}_{self.suffix}".rstrip("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ _VARIABLES = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # mpirun of Open MPI
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # srun
 )
+_TENSORFLOW = "TF_CONFIG"
 
 
 def rank(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
@@ -18,4 +20,15 @@ def rank(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
         number, count = environ.get(variable, ""), environ.get(of, "")
         if number.isdecimal() and count.isdecimal() and int(count) > 1:
             return int(number), variable
-    return None
+    return _of_tensorflow(environ.get(_TENSORFLOW, ""))
+
+
+def _of_tensorflow(text: str) -> tuple[int, str] | None:
+    """Return what ``TF_CONFIG`` says: https://www.tensorflow.org/guide/distributed_training#setting_up_the_tf_config_environment_variable."""
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        others = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
+        return (others.index((task["type"], int(task["index"]))), _TENSORFLOW) if len(others) > 1 else None
+    except (ValueError, KeyError, TypeError, AttributeError):  # none, or not one of those that train
+        return None

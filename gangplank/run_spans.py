@@ -26,17 +26,18 @@ class RunSpans:
         tracing: Makes them.
         trouble: Takes what goes wrong.
         phase: Training or evaluation.
-        model: The model's name.
+        labels: Those of the run's series, the model's name among them.
     """
 
-    def __init__(self, tracing: Tracing, trouble: Trouble, phase: Phase, model: str) -> None:
+    def __init__(self, tracing: Tracing, trouble: Trouble, phase: Phase, labels: Mapping[str, str]) -> None:
         self._tracing = tracing
         self._trouble = trouble
         self._thread = threading.get_ident()
         self._open: list[tuple[str, CurrentSpan]] = []
         self._not_left: list[CurrentSpan] = []
         tracing.look()
-        self._begin(f"{_OPERATIONS[phase]} {model}", {"gangplank.model": model})
+        attributes = {f"gangplank.{key}": value for key, value in labels.items()}
+        self._begin(f"{_OPERATIONS[phase]} {labels['model']}", attributes)
 
     def begin(self, name: str, attributes: Mapping[str, AttributeValue] = _NONE, *, began: int | None = None) -> None:
         """Begin a span within those that are open.

@@ -62,17 +62,29 @@ class Run:
         model: The model's name.
         only: Which of the model's own metrics to export, by the framework's names; all, if None. The loss is watched
             for divergence even if it is not exported.
+        rank: Which process of a distributed run this is, from 0. All series then say so, and what is the same in all
+            processes, the model's own metrics and its weights, is exported by the first alone.
     """
 
-    def __init__(self, telemetry: Reporting, phase: Phase, model: str, *, only: Container[str] | None = None) -> None:
+    def __init__(
+        self,
+        telemetry: Reporting,
+        phase: Phase,
+        model: str,
+        *,
+        only: Container[str] | None = None,
+        rank: int | None = None,
+    ) -> None:
         self.telemetry = telemetry
         self.phase = phase
         self.model = model
         self._only = only
+        self._is_first = rank in (None, 0)
+        self._labels = {"model": model} if rank is None else {"model": model, "rank": str(rank)}
         self._lock = threading.Lock()
         self._ended = False
         self._diverged = False
-        telemetry.state.begin_run(phase, model)
+        telemetry.state.begin_run(phase, model, self._labels.get("rank", ""))
         clock = telemetry.clock
         began = clock.monotonic()
         self._elapsed: Callable[[], float] = lambda: clock.monotonic() - began
@@ -81,10 +93,10 @@ class Run:
         self._elapsed_gauge = self._gauge("elapsed_time")
         self._elapsed_gauge.follow(self._elapsed)
         outcome = metric(phase, "outcome")
-        self._outcomes = {each: telemetry.state.gauge(outcome, model=model, outcome=each.value) for each in Outcome}
+        self._outcomes = {each: telemetry.state.gauge(outcome, outcome=each.value, **self._labels) for each in Outcome}
         self._show_outcome(None)
         self._count_nonfinite(_LOSS, 0)
-        self._spans = RunSpans(telemetry.tracing, telemetry.trouble, phase, model)
+        self._spans = RunSpans(telemetry.tracing, telemetry.trouble, phase, self._labels)
         self._take_back = telemetry.on_close(self._cut_off)
 
     def __enter__(self) -> Self:
@@ -104,11 +116,12 @@ class Run:
 
     def info(self, **labels: str) -> None:
         """Say what ran; the labels are those of the phase's ``info`` metric."""
-        self.telemetry.state.gauge(metric(self.phase, "info"), model=self.model, **labels).set(1)
+        self.telemetry.state.gauge(metric(self.phase, "info"), **self._labels, **labels).set(1)
 
     def parameters(self, count: int) -> None:
         """Report how many weights the model has, trainable or not."""
-        self._gauge("model_parameters_count").set(count)
+        if self._is_first:
+            self._gauge("model_parameters_count").set(count)
 
     def report(self, values: Mapping[str, SupportsFloat]) -> None:
         """Report the model's own metrics, of an evaluation of one's own.
@@ -138,14 +151,15 @@ class Run:
                 self._count_nonfinite(names[key], 1)
             if self._exports(key):
                 row = find(self.phase, names[key]) or model_metric(self.phase, names[key])
-                self.telemetry.state.gauge(row, model=self.model).set(value)
+                self.telemetry.state.gauge(row, **self._labels).set(value)
         if losses:
             self._diverged = not all(math.isfinite(value) for key, value in values if key in losses)
 
     def weights(self, summary: WeightSummary) -> None:
         """Report the distribution of the trainable weights; one that is not finite means that the run diverged."""
         row = metric(self.phase, "model_weights")
-        self.telemetry.state.snapshot(row, model=self.model).set(summary.distribution)
+        if self._is_first:
+            self.telemetry.state.snapshot(row, **self._labels).set(summary.distribution)
         if summary.nonfinite:
             self._count_nonfinite(row.suffix, summary.nonfinite)
             self._diverged = True
@@ -173,7 +187,7 @@ class Run:
         self._spans.close(outcome, error)
 
     def _exports(self, key: str) -> bool:
-        return self._only is None or key in self._only
+        return self._is_first and (self._only is None or key in self._only)
 
     def _settle(self, outcome: Outcome) -> None:
         now = self.telemetry.clock.time()
@@ -200,10 +214,10 @@ class Run:
 
     def _count_nonfinite(self, suffix: str, count: int) -> None:
         row = metric(self.phase, "nonfinite")
-        self.telemetry.state.counter(row, model=self.model, metric=suffix).add(count)
+        self.telemetry.state.counter(row, metric=suffix, **self._labels).add(count)
 
     def _gauge(self, suffix: str) -> Gauge:
-        return self.telemetry.state.gauge(metric(self.phase, suffix), model=self.model)
+        return self.telemetry.state.gauge(metric(self.phase, suffix), **self._labels)
 
 
 def _losses(keys: Iterable[str]) -> frozenset[str]:

@@ -81,12 +81,17 @@ class State:
                 versions[key] = versions.get(key, 0) + lanes.observations()
             return versions
 
-    def begin_run(self, phase: Phase, model: str) -> None:
+    def begin_run(self, phase: Phase, model: str, rank: str = "") -> None:
         """Take away what an earlier run of that phase left of that model, but for counters and what is durable.
 
         Among several states that an exit shows together, such series count in the state of the newest run only.
+
+        Args:
+            phase: The phase.
+            model: The model.
+            rank: Which process of a distributed run this is, if it is one.
         """
-        run = phase, encodable(model)
+        run = phase, encodable(model), rank
         with self.lock:
             self.runs[run] = next(_run_numbers)
         self.forget(lambda metric, attributes: run_of(metric, attributes) == run)
@@ -218,9 +223,10 @@ class State:
     def _series(self, kind: type[_S], metric: Metric, attributes: dict[str, str]) -> _S:
         if KINDS[metric.kind] is not kind:
             raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {kind.__name__.lower()}")
-        if attributes.keys() != set(metric.attributes):
+        if attributes.keys() - set(metric.optional) != set(metric.attributes):
             raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
-        labels = tuple((key, encodable(attributes[key])) for key in metric.attributes)
+        keys = (*metric.attributes, *metric.optional)
+        labels = tuple((key, encodable(attributes[key])) for key in keys if key in attributes)
         with self.lock:
             is_new = metric not in self._families
             family = self._families.setdefault(metric, {})

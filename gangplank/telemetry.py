@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from gangplank import binding, checks, lifetime
+from gangplank import binding, checks, lifetime, ranks
 from gangplank.catalogue import metric
 from gangplank.clock import Clock, SystemClock
 from gangplank.errors import ConfigurationError
@@ -152,7 +152,7 @@ class Telemetry:
         """Tell the exits that something worth exporting has happened. Returns at once."""
         self._exits.notify()
 
-    def training_run(self, model: str, *, metrics: Iterable[str] | None = None) -> TrainingRun:
+    def training_run(self, model: str, *, metrics: Iterable[str] | None = None, rank: int | None = None) -> TrainingRun:
         """Begin the training run of a loop of one's own, to be used as a context manager.
 
         The run ends as the block does: in success, failed if an exception leaves it, interrupted by Ctrl-C or
@@ -161,10 +161,12 @@ class Telemetry:
         Args:
             model: The model's name.
             metrics: Which of the metrics that the loop reports to export; all, if None.
+            rank: Which process of a distributed run this is, from 0. By default as the launcher says in the
+                environment, if it does. What the model's own metrics are is then exported by the first alone.
 
         Raises:
             TypeError: an argument has the wrong type.
-            ConfigurationError: a name is empty.
+            ConfigurationError: a name is empty, or the rank negative.
 
         Example:
             >>> with Telemetry() as telemetry, telemetry.training_run("net") as run:
@@ -173,30 +175,32 @@ class Telemetry:
             ...             run.step()
             ...         run.epoch({"loss": 0.25})
         """
-        run = functools.partial(TrainingRun, self, checks.text("model", model), only=checks.names("metrics", metrics))
+        begin = functools.partial(TrainingRun, self, checks.text("model", model), only=checks.names("metrics", metrics))
+        own = _rank(rank)
         self.start_if_possible()
-        return run()
+        return begin(rank=own)
 
-    def evaluation_run(self, model: str, *, metrics: Iterable[str] | None = None) -> Run:
+    def evaluation_run(self, model: str, *, metrics: Iterable[str] | None = None, rank: int | None = None) -> Run:
         """Begin an evaluation of one's own, to be used as a context manager.
 
         Args:
             model: As for :meth:`training_run`.
             metrics: As for :meth:`training_run`.
+            rank: As for :meth:`training_run`.
 
         Raises:
             TypeError: an argument has the wrong type.
-            ConfigurationError: a name is empty.
+            ConfigurationError: a name is empty, or the rank negative.
 
         Example:
             >>> with Telemetry() as telemetry, telemetry.evaluation_run("net") as run:
             ...     run.report({"loss": 0.25})
         """
-        run = functools.partial(
-            Run, self, Phase.TEST, checks.text("model", model), only=checks.names("metrics", metrics)
-        )
+        only = checks.names("metrics", metrics)
+        begin = functools.partial(Run, self, Phase.TEST, checks.text("model", model), only=only)
+        own = _rank(rank)
         self.start_if_possible()
-        return run()
+        return begin(rank=own)
 
     def flush(self, timeout: float = 5.0) -> None:
         """Deliver the present state to every exit of its own, within ``timeout`` seconds.
@@ -271,3 +275,10 @@ class Telemetry:
 
     def _count(self, error: BaseException) -> None:
         self.state.counter(_ERRORS, error_type=type(error).__name__).add(1)
+
+
+def _rank(given: int | None) -> int | None:
+    if given is not None:
+        return checks.index("rank", given)
+    named = ranks.rank()
+    return None if named is None else named[0]

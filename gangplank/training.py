@@ -21,15 +21,18 @@ class TrainingRun(Run):
         telemetry: Where to report.
         model: The model's name.
         only: As for :class:`Run`.
+        rank: As for :class:`Run`.
     """
 
-    def __init__(self, telemetry: Reporting, model: str, *, only: Container[str] | None = None) -> None:
-        super().__init__(telemetry, Phase.TRAIN, model, only=only)
+    def __init__(
+        self, telemetry: Reporting, model: str, *, only: Container[str] | None = None, rank: int | None = None
+    ) -> None:
+        super().__init__(telemetry, Phase.TRAIN, model, only=only, rank=rank)
         state = telemetry.state
         self._running = self._gauge("running")
         self._running.set(1)
-        self._steps = state.counter(metric(Phase.TRAIN, "steps"), model=model)
-        self._step_duration = state.histogram(metric(Phase.TRAIN, "step_duration"), model=model)
+        self._steps = state.counter(metric(Phase.TRAIN, "steps"), **self._labels)
+        self._step_duration = state.histogram(metric(Phase.TRAIN, "step_duration"), **self._labels)
         self._heartbeat = self._gauge("last_step_timestamp")
         self._stepping = threading.Lock()
         self._steps_of_epoch = self._epochs = 0

@@ -14,7 +14,7 @@ from gangplank.metrics import Phase
 from gangplank.runs import Run
 from gangplank.telemetry import Telemetry
 from gangplank.training import TrainingRun
-from gangplank_keras import readings, witness
+from gangplank_keras import ranks, readings, witness
 from gangplank_keras.readings import Logs
 from gangplank_keras.report import Report, TrainingReport
 
@@ -170,7 +170,8 @@ class TelemetryCallback(keras.callbacks.Callback):
         if self._trainings and not self._trainings[-1].is_witnessed:
             self._leave(self._trainings[-1], SystemExit())  # left without a word: its fit was none of keras.Model's
         model = self._called_model("fit")
-        run = TrainingRun(self.telemetry, self._name or readings.model_name(model), only=self._wanted)
+        name = self._name or readings.model_name(model)
+        run = TrainingRun(self.telemetry, name, only=self._wanted, rank=ranks.rank())
         report = TrainingReport(run, model, self._bounds)
         report.steps_per_epoch = (self.params or {}).get("steps")
         self._trainings.append(report)
@@ -180,7 +181,8 @@ class TelemetryCallback(keras.callbacks.Callback):
     def _begin_evaluation(self) -> None:
         self.telemetry.start_if_possible()
         model = self._called_model("evaluate")
-        run = Run(self.telemetry, Phase.TEST, self._name or readings.model_name(model), only=self._wanted)
+        name = self._name or readings.model_name(model)
+        run = Run(self.telemetry, Phase.TEST, name, only=self._wanted, rank=ranks.rank())
         report = Report(run, model, self._bounds)
         self._evaluations.append(report)
         report.is_witnessed = witness.began("evaluate", functools.partial(self._leave, report))

@@ -77,8 +77,7 @@ class Gateway:
             if error.may_pass:
                 raise
             return None
-        ours = (("job", self.job), *self.settings.grouping_key.items())
-        return [labels_of_group((*ours, *group.labels)) in held for group in groups]
+        return [labels_of_group({"job": self.job, **self._labels(group.labels)}.items()) in held for group in groups]
 
     def url(self, labels: Iterable[tuple[str, str]], *, shown: bool = True) -> str:
         """Return the URL of the group of these labels.
@@ -88,7 +87,11 @@ class Gateway:
             shown: Without user and password.
         """
         address = self.settings.shown_address if shown else self.settings.address
-        return group_url(address, self.job, {**self.settings.grouping_key, **dict(labels)})
+        return group_url(address, self.job, self._labels(labels))
+
+    def _labels(self, labels: Iterable[tuple[str, str]]) -> dict[str, str]:
+        # The user's key comes before: it can say the rank, too.
+        return {**dict(labels), **self.settings.grouping_key}
 
     def close(self) -> None:
         """Let go of the connection, if the handler keeps one."""

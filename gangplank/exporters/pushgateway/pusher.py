@@ -8,14 +8,11 @@ import threading
 import time
 from collections.abc import Hashable, Iterable, Sequence
 
-from prometheus_client.core import Metric as PrometheusMetric
-
 from gangplank.catalogue import metric
 from gangplank.errors import ExportError
-from gangplank.exporters.pushgateway.families import united
 from gangplank.exporters.pushgateway.feed import Feed
 from gangplank.exporters.pushgateway.gateway import Gateway
-from gangplank.exporters.pushgateway.groups import Group, Member, members, of_runs, text
+from gangplank.exporters.pushgateway.groups import Group, Member, has_others, members, of_rest, of_runs
 from gangplank.exporters.pushgateway.schedule import LAST_RETRIES, Schedule, jittered
 from gangplank.exporters.pushgateway.transport import NoAnswerError, RefusedError
 from gangplank.metrics import Phase
@@ -196,20 +193,18 @@ class Pusher:
             return
         for group in of_runs(everything, self._settings.method):
             refusal = _graver(refusal, self._push_changed(group, again=again))
-        rest = [member.metric for member in everything if member.phase in (None, Phase.EXPORT)]
-        if rest or ((self._touched or refusal) and time.monotonic() >= self._numbers_due):
-            refusal = _graver(refusal, self._push(self._rest(rest)))
+        if has_others(everything) or ((self._touched or refusal) and time.monotonic() >= self._numbers_due):
+            refusal = _graver(refusal, self._push(self._rest(everything)))
         if self._was_away:
             refusal = _graver(refusal, self._restore(everything))
         if refusal is not None:
             raise refusal
 
-    def _rest(self, metrics: Iterable[PrometheusMetric]) -> Group:
-        """Return the group of ``metrics`` and of the export's own numbers, which count what was sent before."""
+    def _rest(self, everything: Iterable[Member]) -> Group:
+        """Return the group of the export's own numbers, which count what was sent before, and of what else there is."""
         self._numbers_due = time.monotonic() + _NUMBERS
         own = members(family for family in self._state.read() if family.metric.phase is Phase.EXPORT)
-        united_ones = united([*metrics, *(member.metric for member in own)], self._trouble)
-        return Group("", self._feed.method, (), text(united_ones))
+        return of_rest([*everything, *own], self._feed.method, self._trouble)
 
     def _restore(self, everything: Sequence[Member]) -> RefusedError | None:
         """Push what a gateway has forgotten that was away: it may have begun anew, without what it had been sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any, Unpack
 
 from opentelemetry.sdk.metrics import (
@@ -112,12 +113,19 @@ class PushgatewayMetricReader(MetricReader):
             return [] if attached else None
         if not self._gateway.job:
             self._gateway.job = _job(collected.resource_metrics[0].resource)
-        taken = ("job", *self._gateway.settings.grouping_key)
-        found = list(
-            members(united((relabelled(one, taken) for one in families(collected)), self._trouble), self._trouble)
-        )
+        found = self._members(collected)
         # What every process has is no reason to replace what another had to say.
         return found if any(member.metric.type != "info" for member in found) else []
+
+    def _members(self, collected: MetricsData) -> list[Member]:
+        """Return metrics as members of groups, without labels that are the group's."""
+        taken = {"job", *self._gateway.settings.grouping_key}
+        own = taken - {"rank"}  # of what Gangplank measures, that is the group's too, and the same
+        metrics = united((relabelled(one, own) for one in families(collected)), self._trouble)
+        return [
+            replace(member, metric=relabelled(member.metric, taken)) if member.phase is None else member
+            for member in members(metrics, self._trouble)
+        ]
 
     def _count(self, error: BaseException) -> None:
         self._state.counter(_ERRORS, error_type=type(error).__name__).add(1)

@@ -11,7 +11,7 @@ from prometheus_client.utils import floatToGoString
 
 from gangplank.catalogue import CATALOGUE
 from gangplank.errors import ExportError
-from gangplank.exporters.pushgateway.groups import Member
+from gangplank.exporters.pushgateway.groups import Member, by_rank
 from gangplank.exporters.snapshots import PARTS
 from gangplank.metrics import Kind, Phase
 from gangplank.trouble import Trouble
@@ -33,18 +33,18 @@ def members(metrics: Iterable[PrometheusMetric], trouble: Trouble) -> Iterator[M
             row, part = _SNAPSHOTS[metric.name]
             parts[row.name][part] = metric
         else:
-            yield _member(metric)
+            yield from _members(metric)
     for name, of_name in parts.items():
         if "bucket" in of_name and all("le" in sample.labels for sample in of_name["bucket"].samples):
-            yield _member(_histogram(name, of_name))
+            yield from _members(_histogram(name, of_name))
         else:
             trouble.report(f"push the metric {name}", ExportError("a View has taken the label le from its buckets"))
 
 
-def _member(metric: PrometheusMetric) -> Member:
+def _members(metric: PrometheusMetric) -> Iterator[Member]:
     prefix, _, rest = metric.name.partition("_")
     phase = next((phase for phase in Phase if prefix == "gangplank" and rest.startswith(phase.value)), None)
-    return Member(phase, metric.name in _DURABLE, metric)
+    return by_rank(phase, metric, durable=metric.name in _DURABLE)
 
 
 def _histogram(name: str, parts: dict[str, PrometheusMetric]) -> PrometheusMetric:
