@@ -35,7 +35,8 @@ What authenticates is taken from the environment only if the code gives no part 
 nor `username`, `password` or `bearer_token`.
 
 Where a launcher runs a job as several processes, each has the label `rank` in its groups, unless the grouping key has
-one: from `RANK` if `WORLD_SIZE` is above 1 (`torchrun`), `OMPI_COMM_WORLD_RANK` (`mpirun`) or `SLURM_PROCID` (`srun`).
+one: from `RANK` if `WORLD_SIZE` is above 1 (`torchrun`), `OMPI_COMM_WORLD_RANK` (`mpirun`), `SLURM_PROCID` (`srun`)
+or `TF_CONFIG`.
 
 `http_proxy`, `https_proxy` and `no_proxy` are honoured, for a gateway on this machine too.
 

@@ -18,6 +18,8 @@ Names are as they stand in Prometheus. A ★ marks those of gangplank 0.5.0: nam
 An OpenTelemetry exporter sees the instrument name, to which Prometheus adds the unit (`_seconds`) and, for a counter,
 `_total`.
 
+Of [distributed training](../guides/distributed.md), series of training and evaluation have the label `rank` too.
+
 ## The model's own metrics
 
 Every number in Keras's epoch logs becomes a gauge ★: `gangplank_train_<metric>` in training (`loss`, `accuracy`,

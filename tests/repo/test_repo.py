@@ -46,6 +46,7 @@ def test_public_names() -> None:
         "Drift",
         "ExportError",
         "GangplankError",
+        "KerasInstrumentor",
         "MissingDependencyError",
         "PrometheusExporter",
         "PrometheusModel",

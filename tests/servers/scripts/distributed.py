@@ -1,0 +1,54 @@
+"""One of several processes that train together: distributed.py jax|torch RANK COUNT COORDINATOR GATEWAY."""
+
+import os
+import sys
+
+backend, rank, count, coordinator, gateway = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+os.environ["KERAS_BACKEND"] = backend
+
+if backend == "jax":
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # type: ignore[no-untyped-call]
+    jax.distributed.initialize(coordinator, count, rank)
+else:
+    import torch
+
+    torch.distributed.init_process_group("gloo", f"tcp://{coordinator}", rank=rank, world_size=count)
+
+import keras  # noqa: E402 - which backend it has is decided above
+import numpy as np  # noqa: E402
+
+from gangplank import PushgatewayExporter, Telemetry, TelemetryCallback  # noqa: E402
+
+keras.utils.set_random_seed(0)
+x = np.random.default_rng(rank).normal(size=(64, 3)).astype("float32")
+y = x.sum(axis=1, keepdims=True)
+telemetry = Telemetry(exporters=[PushgatewayExporter(gateway, "together")])
+
+if backend == "jax":
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)], name="net")
+    model.compile("sgd", "mse")
+    callback = TelemetryCallback(telemetry)
+    loss = model.fit(x, y, batch_size=16, epochs=2, verbose=0, callbacks=[callback]).history["loss"][-1]
+else:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)], name="net")
+    together = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(together.parameters(), lr=0.01)
+    with telemetry.training_run("net", rank=torch.distributed.get_rank()) as run:
+        for _ in range(2):
+            for batch in range(4):
+                rows = slice(16 * batch, 16 * (batch + 1))
+                optimizer.zero_grad()
+                error = (together(torch.as_tensor(x[rows])) - torch.as_tensor(y[rows])).square().mean()
+                error.backward()
+                optimizer.step()
+                run.step()
+            torch.distributed.all_reduce(error := error.detach())
+            loss = float(error) / count
+            run.epoch({"loss": loss})
+print(f"loss={loss}", flush=True)  # noqa: T201
+telemetry.close()
+if backend == "torch":
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,50 @@
+"""Two processes that train one model together, at one real gateway."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import needs
+import pytest
+from realservers import Gateway, Prometheus, free_port
+
+SCRIPT = Path(__file__).parent / "scripts" / "distributed.py"
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_two_processes(backend: str, gateway: Gateway, prometheus: Prometheus) -> None:
+    """Each shows that it runs and how fast, and the first what both have come to."""
+    needs.module("keras")
+    needs.module(backend)
+    together = f"127.0.0.1:{free_port()}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, SCRIPT, backend, str(rank), "2", together, gateway.address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in processes]
+    for process, (_, err) in zip(processes, said, strict=True):
+        assert process.returncode == 0, err
+    losses = [float(out.split("loss=")[1]) for out, _ in said]
+    assert losses[0] == pytest.approx(losses[1])
+    steps = gateway.value("gangplank_train_steps_total", job="together", rank="0")
+    assert steps is not None
+    for rank in ("0", "1"):
+        of_rank = {"job": "together", "model": "net", "rank": rank}
+        assert gateway.value("gangplank_train_epochs_count", **of_rank) == 2
+        assert gateway.value("gangplank_train_steps_total", **of_rank) == steps
+        assert gateway.value("gangplank_train_step_duration_seconds_count", **of_rank) == steps
+        assert gateway.value("gangplank_train_running", **of_rank) == 0
+        assert gateway.value("gangplank_train_outcome", **of_rank, outcome="success") == 1
+        assert gateway.value("gangplank_train_last_success_timestamp_seconds", **of_rank) is not None
+    [(labels, loss)] = gateway.series("gangplank_train_loss", job="together")
+    assert labels["rank"] == "0"
+    assert loss == pytest.approx(losses[0])
+    ((_, value),) = prometheus.wait_for('count(gangplank_train_running{job="together"})')
+    assert value == 2
