@@ -11,8 +11,8 @@ from gangplank.distribution import Distribution
 from gangplank.metrics import Kind, Metric, Phase, Union
 from gangplank.series import Value, together
 
-Run = tuple[Phase, str, str]
-"""A run, by its phase and model, and which process of a distributed one it is, if it is."""
+Run = tuple[Phase, str, Labels]
+"""A run, by its phase, its model, and what else all of its series are labelled with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def run_of(metric: Metric, attributes: Mapping[str, str]) -> Run | None:
     """Return the run that a series belongs to, if it ends with it."""
     if metric.durable or metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) or "model" not in attributes:
         return None
-    return metric.phase, attributes["model"], attributes.get("rank", "")
+    others = tuple((key, value) for key, value in attributes.items() if key not in metric.attributes)
+    return metric.phase, attributes["model"], others
 
 
 def unite(metric: Metric, before: Value, value: Value) -> Value:

@@ -84,7 +84,7 @@ class Run:
         self._lock = threading.Lock()
         self._ended = False
         self._diverged = False
-        telemetry.state.begin_run(phase, model, self._labels.get("rank", ""))
+        telemetry.state.begin_run(phase, model, self._labels.get("rank"))
         clock = telemetry.clock
         began = clock.monotonic()
         self._elapsed: Callable[[], float] = lambda: clock.monotonic() - began

@@ -43,6 +43,9 @@ class State:
 
     Every method may be called from any thread.
 
+    Args:
+        common: Labels of every series, behind its own.
+
     Attributes:
         lock: Held for every read and write, but for those of a thread's own lane. It is re-entrant, since a signal
             handler or a finalizer may write while its own thread is in the middle of a write.
@@ -51,8 +54,9 @@ class State:
         includes: No other source.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, common: Labels = ()) -> None:
         self.lock = threading.RLock()
+        self._common = common
         self._families: dict[Metric, dict[Labels, Series]] = {}
         self.listeners: tuple[Listener, ...] = ()
         self._lanes: dict[Series, Lanes] = {}
@@ -81,7 +85,7 @@ class State:
                 versions[key] = versions.get(key, 0) + lanes.observations()
             return versions
 
-    def begin_run(self, phase: Phase, model: str, rank: str = "") -> None:
+    def begin_run(self, phase: Phase, model: str, rank: str | None = None) -> None:
         """Take away what an earlier run of that phase left of that model, but for counters and what is durable.
 
         Among several states that an exit shows together, such series count in the state of the newest run only.
@@ -91,7 +95,8 @@ class State:
             model: The model.
             rank: Which process of a distributed run this is, if it is one.
         """
-        run = phase, encodable(model), rank
+        of_rank = () if rank is None else (("rank", rank),)
+        run = phase, encodable(model), (*of_rank, *self._common)
         with self.lock:
             self.runs[run] = next(_run_numbers)
         self.forget(lambda metric, attributes: run_of(metric, attributes) == run)
@@ -226,7 +231,7 @@ class State:
         if attributes.keys() - set(metric.optional) != set(metric.attributes):
             raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
         keys = (*metric.attributes, *metric.optional)
-        labels = tuple((key, encodable(attributes[key])) for key in keys if key in attributes)
+        labels = (*((key, encodable(attributes[key])) for key in keys if key in attributes), *self._common)
         with self.lock:
             is_new = metric not in self._families
             family = self._families.setdefault(metric, {})

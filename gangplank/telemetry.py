@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,6 +12,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from gangplank import binding, checks, lifetime, ranks
+from gangplank.attributes import common_labels
 from gangplank.catalogue import metric
 from gangplank.clock import Clock, SystemClock
 from gangplank.errors import ConfigurationError
@@ -48,10 +49,13 @@ class Telemetry:
             down here.
         tracer_provider: The TracerProvider to make the spans of runs and of inference with. By default that of the
             process; while it has none, no spans are made.
+        attributes: Labels of every series, beside its own, such as ``{"experiment": "a"}``; ten at the most. What is
+            true of all that the process exports belongs into OpenTelemetry's resource, or into the scrape's labels.
         clock: Where time comes from; for tests.
 
     Raises:
-        TypeError: an exporter or a provider is none.
+        TypeError: an exporter or a provider is none, or an attribute no text.
+        ConfigurationError: an attribute has a name that cannot be a label's, or is another one's.
 
     Example:
         >>> from gangplank import PrometheusExporter, Telemetry
@@ -66,9 +70,10 @@ class Telemetry:
         exporters: Iterable[Any] = (),
         meter_provider: MeterProvider | None = None,
         tracer_provider: TracerProvider | None = None,
+        attributes: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.state = State()
+        self.state = State(common_labels("attributes", attributes or {}))
         self.clock: Clock = SystemClock() if clock is None else clock
         self.trouble = Trouble(_logger, self._count)
         given = checked(exporters)

@@ -37,6 +37,7 @@ class KerasInstrumentor(BaseInstrumentor):
     - ``histogram_buckets``: upper bounds for the distribution of the trainable weights at the end of a run.
     - ``every_n_steps``: report the models' metrics within an epoch too, every so many steps.
     - ``model_name``: the label ``model`` of all series.
+    - ``attributes``: more labels of all series, ten at the most.
 
     A wrong argument raises ``TypeError`` or :class:`gangplank.ConfigurationError`. A wrong variable is an error in the
     log, and Keras is left as it is: whoever instruments a program by its environment wants it to run.
@@ -54,7 +55,7 @@ class KerasInstrumentor(BaseInstrumentor):
         except ConfigurationError as error:
             _logger.error("Keras is not instrumented: %s", error)  # noqa: TRY400 - the message says it all
             return
-        instrumented = _Instrumented(Telemetry(**providers), settings)
+        instrumented = _Instrumented(Telemetry(**providers, attributes=settings.attributes), settings)
         _present.append(instrumented)
         if "keras" in sys.modules:
             instrumented.install()

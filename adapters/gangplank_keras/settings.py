@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gangplank import checks, environment
 from gangplank import environment_variables as variables
+from gangplank.attributes import common_labels
 from gangplank.errors import ConfigurationError
 from gangplank.metrics import Phase
 from gangplank.settings import Setting, settled
@@ -25,6 +26,7 @@ class InstrumentorSettings:
         histogram_buckets: Bounds for the distribution of the trainable weights; none is taken if None.
         every_n_steps: How often to report metrics within an epoch; not at all, if None.
         model_name: The label ``model`` of all series; each model's own name, if None.
+        attributes: More labels of all series.
     """
 
     disabled: frozenset[Phase] = frozenset()
@@ -32,6 +34,7 @@ class InstrumentorSettings:
     histogram_buckets: tuple[float, ...] | None = None
     every_n_steps: int | None = None
     model_name: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def phases(name: str, value: Any) -> frozenset[Phase]:  # noqa: ANN401 - checked here
@@ -83,6 +86,13 @@ SETTINGS = (
         variables.OTEL_INSTRUMENTATION_KERAS_MODEL_NAME,
         "The label `model` of all series. By default each model's own name.",
         checks.text,
+    ),
+    Setting(
+        "attributes",
+        variables.OTEL_INSTRUMENTATION_KERAS_ATTRIBUTES,
+        "More labels of all series, such as `experiment=a,team=ml`; ten at the most.",
+        lambda name, value: dict(common_labels(name, value)),
+        environment.pairs,
     ),
 )
 

@@ -331,13 +331,14 @@ def test_settings(instrumentor: KerasInstrumentor, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_METRICS", "loss")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_HISTOGRAM_BUCKETS", "-1, 0, 1")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_MODEL_NAME", "other")
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_ATTRIBUTES", "team=ml")
     provider = MeterProvider([reader], shutdown_on_exit=False)
     instrumentor.instrument(meter_provider=provider, model_name="ours")
     model = regression()
     model.fit(x, y, verbose=0)
     model.predict(x, verbose=0)
     seen = Seen(reader)
-    assert seen.value("gangplank_train_loss", model="ours") is not None
+    assert seen.value("gangplank_train_loss", model="ours", team="ml") is not None
     assert seen.value("gangplank_train_mae") is None
     assert seen.value("gangplank_predict", model="ours") == 32
     names = {

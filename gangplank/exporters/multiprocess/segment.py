@@ -201,8 +201,8 @@ def _part(phase: str, suffix: str, labels: dict[str, str], offset: int, bounds: 
     metric = find(Phase(phase), suffix) or model_metric(Phase(phase), suffix)
     if metric.kind is Kind.HISTOGRAM and tuple(bounds) != metric.bounds:
         raise ValueError(f"{metric.name} has other buckets here: it is of another version of Gangplank")
-    optional = [name for name in metric.optional if name in labels]
-    in_order: Labels = tuple((name, str(labels[name])) for name in (*metric.attributes, *optional))
+    own: Labels = tuple((name, str(labels[name])) for name in metric.attributes)
+    more: Labels = tuple((name, str(text)) for name, text in labels.items() if name not in metric.attributes)
     if not isinstance(offset, int) or offset < 0:
         raise ValueError(f"{offset!r} is no place of a cell")
-    return Part(metric, in_order, offset, tuple(float(bound) for bound in bounds))
+    return Part(metric, own + more, offset, tuple(float(bound) for bound in bounds))
