@@ -11,35 +11,20 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter_ns
-from typing import IO, Any, cast
+from typing import Any
 
 import keras
 import numpy as np
-
-from gangplank import HISTOGRAM_WEIGHT_BUCKETS_1_0 as BUCKETS
-from gangplank import PrometheusExporter, Telemetry, TelemetryCallback, TrainTestExporter
+from train_variants import Callbacks, Variant, variants
 
 BATCH, FEATURES, CLASSES = 32, 16, 4
 LOGS = {"accuracy": 0.5, "loss": 0.25}
-# In a process of its own, as a gateway is: in this one it would compete with the training for the interpreter.
-GATEWAY = """
-import sys, gangplank.testing
-with gangplank.testing.FakeGateway() as gateway:
-    print(gateway.address, flush=True)
-    sys.stdin.read()
-"""
-
-Callbacks = Callable[[], list[keras.callbacks.Callback]]
 Samples = dict[str, list[float]]
 
 # Of each part: its title, its unit, and how many of these make a second.
@@ -60,19 +45,20 @@ class Subject:
         self._x = random.normal(size=(steps * BATCH, FEATURES)).astype("float32")
         self._y = random.integers(CLASSES, size=steps * BATCH)
 
-    def fit(self, callbacks: Callbacks, *, epochs: int, steps: int) -> float:
+    def fit(self, variant: Variant, *, epochs: int, steps: int) -> float:
         """Return the seconds that ``fit`` takes with fresh callbacks; garbage of before is not collected in it."""
-        x, y, fresh = self._x[: steps * BATCH], self._y[: steps * BATCH], callbacks()
-        gc.collect()
-        began = perf_counter_ns()
-        self.model.fit(x, y, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=fresh)
-        return (perf_counter_ns() - began) / 1e9
+        x, y, fresh = self._x[: steps * BATCH], self._y[: steps * BATCH], variant.callbacks()
+        with variant.around():
+            gc.collect()
+            began = perf_counter_ns()
+            self.model.fit(x, y, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=fresh)
+            return (perf_counter_ns() - began) / 1e9
 
-    def parts(self, callbacks: Callbacks, *, epochs: int, steps: int) -> tuple[float, float, float]:
+    def parts(self, variant: Variant, *, epochs: int, steps: int) -> tuple[float, float, float]:
         """Return the seconds of a step, of an epoch without its steps, and of a run of one step."""
-        least = statistics.median(self.fit(callbacks, epochs=1, steps=1) for _ in range(3))
-        step = (self.fit(callbacks, epochs=1, steps=steps) - least) / (steps - 1)
-        return step, (self.fit(callbacks, epochs=epochs, steps=1) - least) / (epochs - 1) - step, least
+        least = statistics.median(self.fit(variant, epochs=1, steps=1) for _ in range(3))
+        step = (self.fit(variant, epochs=1, steps=steps) - least) / (steps - 1)
+        return step, (self.fit(variant, epochs=epochs, steps=1) - least) / (epochs - 1) - step, least
 
     def hooks(self, callbacks: Callbacks, *, epochs: int, steps: int) -> tuple[list[float], list[float]]:
         """Return the seconds of each step's pair of hooks and of each epoch end, called without Keras between."""
@@ -95,57 +81,6 @@ class Subject:
         return of_steps, of_epochs
 
 
-@contextmanager
-def gateway() -> Iterator[str]:
-    """Run a gateway that accepts everything, and give its address."""
-    command = [sys.executable, "-c", GATEWAY]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        yield cast("IO[str]", process.stdout).readline().strip()
-
-
-def variants(stack: ExitStack) -> dict[str, Callbacks]:
-    """Return what to compare, the baseline first; ``stack`` closes what it needs."""
-    bare = stack.enter_context(Telemetry())
-    scraped = stack.enter_context(Telemetry(exporters=[PrometheusExporter(port=0)]))
-    address = stack.enter_context(gateway())
-    stack.callback(TrainTestExporter(address, "benchmark").telemetry.close)
-    return {
-        "no callback": list,
-        "no callback, again": list,
-        "TelemetryCallback": lambda: [TelemetryCallback(bare)],
-        "... with histogram_buckets": lambda: [TelemetryCallback(bare, histogram_buckets=BUCKETS)],
-        "... with PrometheusExporter": lambda: [TelemetryCallback(scraped)],
-        **_with_sdk(stack),
-        "TrainTestExporter": lambda: [TrainTestExporter(address, "benchmark")],
-        **_tensorboards(stack),
-    }
-
-
-def _with_sdk(stack: ExitStack) -> dict[str, Callbacks]:
-    if _lacks("... with the OpenTelemetry SDK", "opentelemetry.sdk"):
-        return {}
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415 - need not be there
-
-    telemetry = stack.enter_context(Telemetry(exporters=[InMemoryMetricReader()]))
-    return {"... with the OpenTelemetry SDK": lambda: [TelemetryCallback(telemetry)]}
-
-
-def _tensorboards(stack: ExitStack) -> dict[str, Callbacks]:
-    if _lacks("TensorBoard", "tensorflow", "tensorboard"):
-        return {}
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
-    return {
-        "TensorBoard": lambda: [keras.callbacks.TensorBoard(folder)],
-        'TensorBoard, update_freq="batch"': lambda: [keras.callbacks.TensorBoard(folder, update_freq="batch")],
-    }
-
-
-def _lacks(variant: str, *modules: str) -> bool:
-    if missing := [module for module in modules if find_spec(module) is None]:
-        print(f"Skipped: {variant}, for want of {' and '.join(missing)}.\n")
-    return bool(missing)
-
-
 def shown(values: list[float], digits: int = 2) -> str:
     """Return the median, with the quartiles in brackets."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -165,10 +100,10 @@ def part_table(title: str, unit: str, scale: float, samples: Samples) -> str:
 
 
 def hook_table(of_steps: Samples, of_epochs: Samples) -> str:
-    """Return the hooks by themselves: the median and the 99th percentile of all calls."""
+    """Return the hooks by themselves, of variants that have them: the median and 99th percentile of all calls."""
     head = "| variant | step, median µs | step, p99 µs | epoch end, median µs | epoch end, p99 µs |"
     lines = ["### Hooks alone", "", head, "|---|---:|---:|---:|---:|"]
-    for name in of_steps:
+    for name in filter(of_steps.get, of_steps):
         percentiles = [statistics.quantiles(samples[name], n=100) for samples in (of_steps, of_epochs)]
         cells = [f"{each[percent - 1] * 1e6:.2f}" for each in percentiles for percent in (50, 99)]
         lines.append(f"| {' | '.join([name, *cells])} |")
@@ -223,8 +158,9 @@ def measure(options: argparse.Namespace) -> list[Samples]:
         compared = variants(stack)
         measured: list[Samples] = [{name: [] for name in compared} for _ in (*PARTS, *HOOKS)]
         for number in range(options.rounds + 1):
-            for name, callbacks in compared.items():
-                taken = [*([one] for one in subject.parts(callbacks, **size)), *subject.hooks(callbacks, **size)]
+            for name, variant in compared.items():
+                hooks = subject.hooks(variant.callbacks, **size) if variant.is_callbacks_only else ([], [])
+                taken = [*([one] for one in subject.parts(variant, **size)), *hooks]
                 for samples, seconds in zip(measured, taken, strict=True):
                     samples[name].extend(seconds if number > 0 else [])
             print(f"round {number} of {options.rounds}", file=sys.stderr)

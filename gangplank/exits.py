@@ -158,7 +158,7 @@ class Exits:
             raise
 
     def _end_runs(self, error: BaseException | None, deadline: float) -> None:
-        for ending in list(self._endings):
+        for ending in reversed(list(self._endings)):  # spans end as they are nested
             with self.trouble.contained("end a run"):
                 ending(error)
         self._drain(min(deadline, time.monotonic() + _FOR_DRAINS))

@@ -14,11 +14,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from gangplank.catalogue import BATCH_SIZE_BOUNDS, CALL_DURATION_BOUNDS, metric
+from gangplank.catalogue import BATCH_SIZE_BOUNDS, CALL_DURATION_BOUNDS, INFERENCE, metric
 from gangplank.cells import Cells
 from gangplank.lanes import Lanes
 from gangplank.locks import Lock
-from gangplank.metrics import Kind, Metric, Phase, Union
+from gangplank.metrics import Kind, Phase, Union
 from gangplank.naming import encodable
 from gangplank.series import Counter, Histogram
 from gangplank.spans import CurrentSpan
@@ -262,13 +262,9 @@ def _give_up(state_ref: weakref.ref[State], name: str, claim: int) -> None:
             del claims[name]
     # Without the lock: whoever reads the state may be who finds a model gone, and wait for it.
     if is_free:
-        state.forget(functools.partial(_is_reading, name))
+        for row in _READINGS:
+            state.drop(row, model=name)
 
 
-def _is_reading(model: str, row: Metric, attributes: dict[str, str]) -> bool:
-    return (
-        row.phase is Phase.PREDICT
-        and row.kind is Kind.GAUGE
-        and row.union is Union.NEWEST
-        and attributes["model"] == model
-    )
+_READINGS = tuple(row for row in INFERENCE if row.kind is Kind.GAUGE and row.union is Union.NEWEST)
+"""What was last seen of a model."""

@@ -130,7 +130,7 @@ class Run:
             values: What each is called, and its value.
         """
         with self.telemetry.trouble.contained("report metrics"):
-            self.metrics(plain(values))
+            self.metrics(self._plain(values))
 
     def metrics(self, values: Iterable[tuple[str, float]]) -> None:
         """Report the model's own metrics.
@@ -186,6 +186,19 @@ class Run:
         self._settle(outcome)
         self._spans.close(outcome, error)
 
+    def _plain(self, values: Mapping[str, SupportsFloat]) -> list[tuple[str, float]]:
+        """Return values as numbers; what is none is left out, and said once."""
+        if not isinstance(values, Mapping):
+            self.telemetry.trouble.report("report metrics", TypeError(f"they must be a mapping, not {values!r}"))
+            return []
+        numbers: list[tuple[str, float]] = []
+        for key, value in values.items():
+            try:
+                numbers.append((str(key), float(value)))
+            except (TypeError, ValueError, OverflowError) as error:
+                self.telemetry.trouble.report(f"report the metric {key!r}", error)
+        return numbers
+
     def _exports(self, key: str) -> bool:
         return self._is_first and (self._only is None or key in self._only)
 
@@ -226,8 +239,3 @@ def _losses(keys: Iterable[str]) -> frozenset[str]:
     if _LOSS in keys:
         return frozenset({_LOSS})
     return frozenset(key for key in keys if key.endswith(f"_{_LOSS}") and not key.startswith("val_"))
-
-
-def plain(values: Mapping[str, SupportsFloat]) -> list[tuple[str, float]]:
-    """Return the model's own metrics as numbers."""
-    return [(key, float(value)) for key, value in values.items()]

@@ -22,6 +22,7 @@ class CurrentSpan:
         attributes: Its attributes.
         trouble: Takes what a span processor raises when the span is ended.
         parent: Has its parent; by default the present context.
+        within: What it is current in; by default the present context.
         began: When it began, in nanoseconds of Unix time, if that was before.
     """
 
@@ -35,12 +36,13 @@ class CurrentSpan:
         trouble: Trouble,
         *,
         parent: Context | None = None,
+        within: Context | None = None,
         began: int | None = None,
     ) -> None:
         self._trouble = trouble
         self._span = tracer.start_span(name, parent, attributes=attributes, start_time=began)
         self._thread = threading.get_ident()
-        self._token = context.attach(trace.set_span_in_context(self._span, parent))
+        self._token = context.attach(trace.set_span_in_context(self._span, within))
 
     def note(self, key: str, value: AttributeValue) -> None:
         """Set one more attribute."""
@@ -72,5 +74,9 @@ class CurrentSpan:
             self._span.end()
 
     def leave(self) -> None:
-        """Make its parent the current span again, on the thread that has made this one."""
-        context.detach(self._token)
+        """Make its parent the current span again, on the thread that has made this one.
+
+        Where another span is current, as in another task of an event loop, that is left alone.
+        """
+        if trace.get_current_span() is self._span:
+            context.detach(self._token)

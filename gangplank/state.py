@@ -135,10 +135,14 @@ class State:
         with self.lock:
             for metric, family in self._families.items():
                 for labels in [labels for labels in family if unwanted(metric, dict(labels))]:
-                    cells = family.pop(labels).detach()
-                    if cells is not None:
-                        self._storage.release(cells)
-                    self.written(metric)
+                    self._let_go(family.pop(labels))
+
+    def drop(self, metric: Metric, /, **attributes: str) -> None:
+        """Drop one series, if it is there; its handle then writes to nowhere."""
+        with self.lock:
+            series = self._families.get(metric, {}).pop(self._labels(metric, attributes), None)
+            if series is not None:
+                self._let_go(series)
 
     def read(self, *, only: Metric | None = None) -> list[Family]:
         """Return all families that have a value now, in the order in which they came.
@@ -222,16 +226,25 @@ class State:
         for listener in self.listeners:
             listener.observed(metric, labels, value, times)
 
+    def _let_go(self, series: Series) -> None:
+        cells = series.detach()
+        if cells is not None:
+            self._storage.release(cells)
+        self.written(series.metric)
+
     def _each(self) -> Iterable[Series]:
         return (series for family in self._families.values() for series in family.values())
+
+    def _labels(self, metric: Metric, attributes: dict[str, str]) -> Labels:
+        if attributes.keys() - set(metric.optional) != set(metric.attributes):
+            raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
+        keys = (*metric.attributes, *metric.optional)
+        return (*((key, encodable(attributes[key])) for key in keys if key in attributes), *self._common)
 
     def _series(self, kind: type[_S], metric: Metric, attributes: dict[str, str]) -> _S:
         if KINDS[metric.kind] is not kind:
             raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {kind.__name__.lower()}")
-        if attributes.keys() - set(metric.optional) != set(metric.attributes):
-            raise TypeError(f"{metric.name} takes the attributes {metric.attributes}, got {sorted(attributes)}")
-        keys = (*metric.attributes, *metric.optional)
-        labels = (*((key, encodable(attributes[key])) for key in keys if key in attributes), *self._common)
+        labels = self._labels(metric, attributes)
         with self.lock:
             is_new = metric not in self._families
             family = self._families.setdefault(metric, {})

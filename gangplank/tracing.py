@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Mapping
 
-from opentelemetry import propagate, trace
+from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, Tracer, TracerProvider
 from opentelemetry.util.types import AttributeValue
@@ -81,9 +81,14 @@ class Tracing:
         """
         if self.tracer is None:
             return None
-        is_first = self._parent is not None and not trace.get_current_span().get_span_context().is_valid
-        parent = self._parent if is_first else None
-        return CurrentSpan(self.tracer, name, attributes, self._trouble, parent=parent, began=began)
+        if self._parent is None or trace.get_current_span().get_span_context().is_valid:
+            return CurrentSpan(self.tracer, name, attributes, self._trouble, began=began)
+        within = context.get_current()  # with the baggage that the program has, or else that of the environment
+        for key, value in {} if baggage.get_all() else baggage.get_all(self._parent).items():
+            within = baggage.set_baggage(key, value, within)
+        return CurrentSpan(
+            self.tracer, name, attributes, self._trouble, parent=self._parent, within=within, began=began
+        )
 
     def _take(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -101,8 +106,8 @@ def _context_of(environ: Mapping[str, str]) -> Context | None:
     """Return the context that the environment carries, by the propagators that the process uses, or None."""
     names = {field: field.upper().replace("-", "_") for field in propagate.get_global_textmap().fields}
     carrier = {field: environ[name] for field, name in names.items() if name in environ}
-    context = propagate.extract(carrier, Context())
-    return context if trace.get_current_span(context).get_span_context().is_valid else None
+    carried = propagate.extract(carrier, Context())
+    return carried if trace.get_current_span(carried).get_span_context().is_valid else None
 
 
 class _Exemplars:

@@ -9,7 +9,7 @@ from typing import SupportsFloat
 from gangplank.catalogue import metric
 from gangplank.metrics import Outcome, Phase
 from gangplank.run_spans import EPOCH, VALIDATION
-from gangplank.runs import Reporting, Run, plain
+from gangplank.runs import Reporting, Run
 
 
 class TrainingRun(Run):
@@ -51,7 +51,7 @@ class TrainingRun(Run):
             self._begin_own_epoch()
             self.step_to(self._steps_of_epoch + count)
             if values is not None:
-                self.metrics(plain(values))
+                self.metrics(self._plain(values))
 
     def epoch(self, values: Mapping[str, SupportsFloat]) -> None:
         """Report the end of an epoch of a loop of one's own.
@@ -61,7 +61,7 @@ class TrainingRun(Run):
         """
         with self.telemetry.trouble.contained("report an epoch"):
             self._begin_own_epoch()
-            self.end_epoch(self._epochs + 1, plain(values))
+            self.end_epoch(self._epochs + 1, self._plain(values))
         self.telemetry.notify()
 
     def begin_epoch(self, number: int | None = None) -> None:

@@ -21,7 +21,7 @@ def pytest_configure() -> None:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what would change how telemetry behaves on somebody's machine."""
     for name in os.environ:
-        if name.startswith(("OTEL_", "PROMETHEUS_", "TRACE")) or name.lower().endswith("_proxy"):
+        if name.startswith(("OTEL_", "PROMETHEUS_", "TRACE", "BAGGAGE")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

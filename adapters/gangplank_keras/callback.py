@@ -67,6 +67,10 @@ class TelemetryCallback(keras.callbacks.Callback):
         self._name = None if name is None else checks.text("name", name)
         self.telemetry = default_telemetry() if telemetry is None else telemetry
         self._forget_runs()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have the ends of runs be seen for as long as this is alive."""
         witness.watch(self)
 
     def _forget_runs(self) -> None:
@@ -80,7 +84,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._forget_runs()  # noqa: SLF001 - of this class
-        witness.watch(twin)
+        twin._watch()  # noqa: SLF001 - of this class
         return twin
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:

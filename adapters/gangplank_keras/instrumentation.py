@@ -24,7 +24,19 @@ from gangplank_keras.settings import InstrumentorSettings
 
 _PHASES = {"fit": Phase.TRAIN, "evaluate": Phase.TEST}
 _PREDICTIONS = ("predict", "predict_on_batch")
+_STEPS = ("train_on_batch", "test_on_batch")
 _Measured = dict[str, Callable[..., Any]]
+
+_MOST_MODELS = 200
+"""How many names of models are told apart; any more are one. Keras gives each model without a name a new one."""
+_OTHER_MODELS = "_OTHER"
+
+
+class _Added(TelemetryCallback):
+    """A callback for one call. It needs no watch of its own: the instrumentation has one."""
+
+    def _watch(self) -> None:
+        pass
 
 
 class _Thread(threading.local):
@@ -46,6 +58,8 @@ class Instrumentation:
         self._settings = settings
         self._thread = _Thread()
         self._models: weakref.WeakKeyDictionary[Any, _Measured] = weakref.WeakKeyDictionary()
+        self._is_on = True
+        self._names: set[str] = set()
         self._originals: dict[str, Callable[..., Any]] = {}
         self._lock = Lock()
         self._undo: list[Callable[[], object]] = []
@@ -59,15 +73,17 @@ class Instrumentation:
             self._undo.append(
                 wrapping.wrap_attribute(keras.Model, "__call__", functools.partial(self._measuring, "__call__"))
             )
+            self._undo += [wrapping.wrap(name, self._shielding) for name in _STEPS]
 
     def remove(self) -> None:
         """Take everything back."""
+        self._is_on = False  # for what another tool has wrapped, and so keeps
         while self._undo:
             self._undo.pop()()
 
     def _with_callback(self, method: str, model: Any, callbacks: Any) -> Any:  # noqa: ANN401 - Keras is untyped
         """Return the callbacks with one of ours, unless there is one, or the call is validation inside ``fit``."""
-        if _PHASES[method] in self._settings.disabled:
+        if not self._is_on or _PHASES[method] in self._settings.disabled:
             return callbacks
         is_list = isinstance(callbacks, keras.callbacks.CallbackList)
         if is_list and method == "evaluate" and witness.called_model("fit") is model:
@@ -77,12 +93,12 @@ class Instrumentation:
         )
         if any(isinstance(one, TelemetryCallback) for one in given):
             return callbacks
-        ours = TelemetryCallback(
+        ours = _Added(
             self._telemetry,
             metrics=self._settings.metrics,
             histogram_buckets=self._settings.histogram_buckets,
             every_n_steps=self._settings.every_n_steps,
-            name=self._settings.model_name,
+            name=self._name(model),
         )
         if not is_list:
             return [*given, ours]
@@ -101,34 +117,57 @@ class Instrumentation:
 
         @functools.wraps(original)
         def call(model: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            if is_compiling():
+            if is_compiling() or not self._is_on:
                 return original(model, *args, **kwargs)
             thread = self._thread
             if thread.in_prediction or (is_call and (kwargs.get("training") or witness.is_in_call())):
                 return original(model, *args, **kwargs)
             thread.in_prediction = True
             try:
-                return self._method(name, model)(model, *args, **kwargs)
+                return self._method(name, model, args, kwargs)(model, *args, **kwargs)
             finally:
                 thread.in_prediction = False
 
         return call
 
-    def _method(self, name: str, model: Any) -> Callable[..., Any]:  # noqa: ANN401
-        """Return what is to be called: the method, measured unless a proxy does that."""
+    def _shielding(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``original`` with no call that it makes measured: it trains, or tests, a model by a step."""
+
+        @functools.wraps(original)
+        def step(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            before, self._thread.in_prediction = self._thread.in_prediction, True
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._thread.in_prediction = before
+
+        return step
+
+    def _method(self, name: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Any]:  # noqa: ANN401
+        """Return what is to be called: the method, measured unless a proxy does that, or a compiler only traces it."""
         with self._telemetry.trouble.contained("measure a model"):
             if not proxied.is_proxied(model):
                 measured = self._models.get(model)
-                return (self._begin(model) if measured is None else measured)[name]
+                if measured is None and not (batches.is_trace((args, kwargs)) or batches.is_tracing()):
+                    measured = self._begin(model)
+                if measured is not None:
+                    return measured[name]
         return self._originals[name]
+
+    def _name(self, model: Any) -> str:  # noqa: ANN401
+        """Return the name that a model is exported by."""
+        name = self._settings.model_name or readings.model_name(model)
+        with self._lock:
+            if name not in self._names and len(self._names) >= _MOST_MODELS:
+                return _OTHER_MODELS
+            self._names.add(name)
+        return name
 
     def _begin(self, model: Any) -> _Measured:  # noqa: ANN401
         """Begin to measure a model. Models of one name report together: one that is loaded anew is the same model."""
         with self._lock:
             if model not in self._models:
-                inference = Inference(
-                    self._telemetry, self._settings.model_name or readings.model_name(model), is_exact=True
-                )
+                inference = Inference(self._telemetry, self._name(model), is_exact=True)
                 self._models[model] = {
                     name: inference.measured(
                         original,

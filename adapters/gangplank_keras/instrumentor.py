@@ -49,6 +49,7 @@ class KerasInstrumentor(BaseInstrumentor):
 
     def _instrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - as OpenTelemetry has it
         providers = {name: kwargs.pop(name, None) for name in ("meter_provider", "tracer_provider")}
+        kwargs.pop("logger_provider", None)  # which other instrumentors take, and there is no use for
         check(kwargs)
         try:
             settings = resolve(kwargs)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def watch(watcher: object) -> Callable[[], object]:
     global _watchers  # noqa: PLW0603 - Keras has one Model class
     with _lock:
         if _watchers == 0:
-            _unwrap.extend(wrapping.wrap(name, functools.partial(_witnessed, name)) for name in _METHODS)
+            _unwrap.extend([wrapping.wrap(name, functools.partial(_witnessed, name)) for name in _METHODS])
         _watchers += 1
     end = weakref.finalize(watcher, _unwatch)
     end.atexit = False
@@ -103,7 +104,9 @@ def _unwatch() -> None:
 
 
 def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    position = list(inspect.signature(original).parameters).index("callbacks")
+    names = list(inspect.signature(original).parameters)
+    # What another tool has put in its place may take anything.
+    position = names.index("callbacks") if "callbacks" in names else sys.maxsize
 
     @functools.wraps(original)
     def witnessed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401

@@ -109,18 +109,32 @@ def test_an_evaluation(telemetry: Telemetry, memory: InMemoryExporter) -> None:
     assert outcome(memory, "test") == ["success"]
 
 
-def test_what_is_no_number_does_not_end_the_loop(telemetry: Telemetry, memory: InMemoryExporter) -> None:
-    """It is logged and counted."""
-    values: Any = {"loss": object()}
+@pytest.mark.parametrize("bad", [{"accuracy": object()}, {"accuracy": "n/a"}, {3: [1, 2]}, {"huge": 10**400}])
+def test_what_is_no_number_is_left_out(
+    telemetry: Telemetry, memory: InMemoryExporter, caplog: pytest.LogCaptureFixture, bad: Any
+) -> None:
+    """And nothing else with it; it is logged once."""
     with telemetry.training_run("net") as run:
-        run.step(values)
-        run.epoch(values)
-        run.epoch({"loss": 0.5})
+        for _ in range(2):
+            run.step({**bad, "loss": 0.25})
+            run.epoch({**bad, "loss": 0.5})
+        assert memory.value("gangplank_train_epochs_count") == 2
+        assert memory.value("gangplank_train_loss") == 0.5
+        run.epoch({**bad, "loss": float("nan")})
+    assert outcome(memory) == ["diverged"]
+    assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info is None
+
+
+def test_no_mapping(telemetry: Telemetry, memory: InMemoryExporter) -> None:
+    """Is no epoch less."""
+    nothing: Any = None
+    with telemetry.training_run("net") as run:
+        run.epoch(nothing)
     with telemetry.evaluation_run("net") as evaluation:
-        evaluation.report(values)
-    assert memory.value("gangplank_train_loss") == 0.5
-    assert memory.value("gangplank_export_errors_total", error_type="TypeError") == 3
-    assert outcome(memory) == ["success"]
+        evaluation.report(nothing)
+    assert memory.value("gangplank_train_epochs_count") == 1
+    assert memory.value("gangplank_export_errors_total", error_type="TypeError") == 2
 
 
 @pytest.mark.parametrize(

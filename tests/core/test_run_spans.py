@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
@@ -156,6 +157,51 @@ def test_the_environments_parent(
     assert (context_of(fit).trace_id == int(TRACE, 16)) == is_given
     assert epoch.parent == context_of(fit)
     assert evaluation.parent == context_of(named(spans, "job"))
+
+
+def test_runs_that_are_closed_together(telemetry: Telemetry, spans: InMemorySpanExporter) -> None:
+    """From the innermost on, so that nothing of them stays current."""
+    telemetry.training_run("outer").begin_epoch()
+    telemetry.training_run("inner").begin_epoch()
+    telemetry.close()
+    assert len(spans.get_finished_spans()) == 4
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_tasks_of_an_event_loop(
+    telemetry: Telemetry, provider: TracerProvider, spans: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Have contexts of their own, though they share a thread; who closes is in none of them."""
+
+    async def train() -> None:
+        with telemetry.training_run("net"):
+            await asyncio.sleep(0)
+            telemetry.close()
+
+    async def both() -> None:
+        await asyncio.gather(train(), train())
+        assert trace.get_current_span() is trace.INVALID_SPAN
+
+    asyncio.run(both())
+    assert [span.name for span in spans.get_finished_spans()] == ["fit net"] * 2
+    assert caplog.records == []
+
+
+def test_the_programs_own_context_stays(
+    provider: TracerProvider, monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter
+) -> None:
+    """Within a run whose parent the environment has; its baggage comes before the environment's."""
+    monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{PARENT}-01")
+    monkeypatch.setenv("BAGGAGE", "team=environment")
+    with Telemetry(exporters=[InMemoryExporter()], tracer_provider=provider) as telemetry:
+        with telemetry.training_run("net"):
+            assert baggage.get_baggage("team") == "environment"
+        token = context.attach(baggage.set_baggage("team", "program", context.set_value("key", 3)))
+        with telemetry.training_run("net"):
+            assert baggage.get_baggage("team") == "program"
+            assert context.get_value("key") == 3
+        context.detach(token)
+    assert {context_of(span).trace_id for span in spans.get_finished_spans()} == {int(TRACE, 16)}
 
 
 def test_nobody_traces(clock: ManualClock, memory: InMemoryExporter) -> None:

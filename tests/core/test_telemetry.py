@@ -200,7 +200,7 @@ def test_endings_are_called_once_with_what_ended_the_block() -> None:
     with pytest.raises(RuntimeError, match="the host's own"):
         host()
     telemetry.close()
-    assert heard == [("first", error), ("last", error)]
+    assert heard == [("last", error), ("first", error)]  # as what they end is nested
 
 
 def test_endings_come_before_the_exits_are_closed() -> None:

@@ -11,6 +11,12 @@ import needs
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+VARIANTS = """
+from contextlib import ExitStack
+from train_variants import variants
+with ExitStack() as stack:
+    print(*variants(stack), sep="\\n")
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +45,11 @@ def test_memory_is_measured_in_every_case() -> None:
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("|")]
     assert {len(row) for row in rows[2:]} == {8}
     assert [row[1] for row in rows[2:]] == ["20,000", "20,000", "20,000", "2,000"]
+
+
+def test_training_is_watched_in_all_ways_that_are_installed() -> None:
+    """What needs no other package than the tests do is compared in any case."""
+    for package in ("opentelemetry.sdk", "opentelemetry.instrumentation"):
+        needs.module(package)
+    compared = run("-c", VARIANTS).splitlines()
+    assert {"no callback", "TelemetryCallback", "KerasInstrumentor", "TrainTestExporter"} <= set(compared)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -233,6 +235,99 @@ def test_calls_inside_of_calls(seen: Seen) -> None:
     assert seen.value("gangplank_predict_call", model="part") == 32
 
 
+class Eager(Subclassed):
+    """A model whose steps call it as they are written."""
+
+    def call(self, x: Any) -> Any:
+        """Predict, and know nothing of training."""
+        return self.dense(x)
+
+
+def test_steps_by_hand_are_no_predictions(seen: Seen) -> None:
+    """Though they call the model, and on some backends in front of our eyes."""
+    x, y = data()
+    model = Eager()
+    model.compile(optimizer="sgd", loss="mse", run_eagerly=True)
+    model.train_on_batch(x, y)
+    model.test_on_batch(x, y)
+    assert not seen.value("gangplank_predict_call")
+    model(x)
+    assert seen.value("gangplank_predict_call") == 32
+
+
+def test_another_tool_that_wraps_what_we_wrapped(instrumentor: KerasInstrumentor, seen: Seen) -> None:
+    """Keeps our function, which is then inert; and Keras is instrumented once when it is again."""
+    x, _ = data()
+    model = regression()
+    ours: Any = keras.Model.__call__
+
+    def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ours(self, *args, **kwargs)
+
+    keras.Model.__call__ = theirs
+    try:
+        model(x)
+        instrumentor.uninstrument()
+        model(x)
+        assert seen.value("gangplank_predict_call") == 32
+        reader = InMemoryMetricReader()
+        instrumentor.instrument(meter_provider=MeterProvider([reader], shutdown_on_exit=False))
+        model(x)
+        assert Seen(reader).value("gangplank_predict_call") == 32
+        instrumentor.uninstrument()
+    finally:
+        del keras.Model.__call__
+
+
+def test_methods_that_another_tool_has_replaced_with_anything(
+    instrumentor: KerasInstrumentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that does not say what it takes."""
+    x, y = data()
+    trainer = next(base for base in keras.Model.__mro__ if "fit" in vars(base))
+    fit: Any = vars(trainer)["fit"]
+
+    def theirs(*args: Any, **kwargs: Any) -> Any:
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(trainer, "fit", theirs)
+    reader = InMemoryMetricReader()
+    instrumentor.instrument(meter_provider=MeterProvider([reader], shutdown_on_exit=False))
+    regression().fit(x, y, verbose=0)
+    assert Seen(reader).value("gangplank_train_epochs_count") == 1
+    instrumentor.uninstrument()
+
+
+def test_an_exception_that_is_kept(instrumentor: KerasInstrumentor) -> None:
+    """As notebooks keep the last one, with all that is in its frames: Keras is itself again all the same."""
+    before = {name: inner(name) for name in METHODS}
+    instrumentor.instrument()
+    kept: list[BaseException] = []
+    try:
+        regression().fit(*data(), verbose=0, callbacks=[At("on_epoch_end", raising(RuntimeError("no")))])
+    except RuntimeError as error:
+        kept.append(error)
+    instrumentor.uninstrument()
+    assert kept
+    assert {name: inner(name) for name in METHODS} == before
+
+
+def test_models_without_end(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are told apart up to a bound, and are gone when nobody has them."""
+    monkeypatch.setattr("gangplank_keras.instrumentation._MOST_MODELS", 3)
+    models = []
+    for number in range(6):
+        model = regression(name=f"net_{number}")
+        model(data()[0])
+        models.append(weakref.ref(model))
+    del model
+    gc.collect()
+    assert [one() for one in models] == [None] * 6
+    assert seen.value("gangplank_predict_call", model="net_2") == 32
+    assert seen.value("gangplank_predict_call", model="net_3") is None
+    assert seen.value("gangplank_predict_call", model="_OTHER") == 96
+
+
 def test_training_by_hand_is_no_prediction(seen: Seen) -> None:
     """Nor is building a model."""
     model = regression()
@@ -358,6 +453,7 @@ def test_settings(instrumentor: KerasInstrumentor, monkeypatch: pytest.MonkeyPat
         ({"histogram_buckets": [1, 0]}, ConfigurationError),
         ({"metric": ["loss"]}, TypeError),
         ({"meter_provider": 3}, TypeError),
+        ({"every_n_steps": 0}, ConfigurationError),
         ({"model_name": ""}, ConfigurationError),
     ],
 )

@@ -1,19 +1,19 @@
 """One of several processes that train together: distributed.py jax|torch RANK COUNT COORDINATOR GATEWAY."""
 
+import importlib
 import os
 import sys
+from typing import Any
 
 backend, rank, count, coordinator, gateway = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
 os.environ["KERAS_BACKEND"] = backend
 
 if backend == "jax":
-    import jax
-
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # type: ignore[no-untyped-call]
+    jax: Any = importlib.import_module("jax")
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, count, rank)
 else:
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     torch.distributed.init_process_group("gloo", f"tcp://{coordinator}", rank=rank, world_size=count)
 
 import keras  # noqa: E402 - which backend it has is decided above
