@@ -96,11 +96,6 @@ def is_tracing() -> bool:
     return _PRETENDS.get(keras.backend.backend(), _in_symbolic_scope)() or _builds_graph()
 
 
-def compiling() -> Callable[[], bool]:
-    """Return what tells a compiler that it is tracing, where it would stumble over anything else that it is shown."""
-    return sys.modules["torch"].compiler.is_compiling if keras.backend.backend() == "torch" else bool
-
-
 # What keras.src's in_symbolic_scope() and in_stateless_scope() tell, at a tenth of their price.
 def _in_symbolic_scope() -> bool:
     return GLOBAL_STATE_TRACKER.__dict__.get("symbolic_scope") is not None

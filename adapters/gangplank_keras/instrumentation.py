@@ -1,12 +1,14 @@
 """What instruments Keras: adds a callback to ``fit`` and ``evaluate``, and measures what models predict.
 
-It is imported once Keras is, and takes itself back without a trace.
+It is imported once Keras is, and takes itself back without a trace. That may be in the middle of the import of a module
+of ours which imports Keras: names of theirs are only asked for when a model is used.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,8 +20,7 @@ from gangplank.inference import Inference
 from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.telemetry import Telemetry
-from gangplank_keras import batches, proxied, readings, witness, wrapping
-from gangplank_keras.callback import TelemetryCallback
+from gangplank_keras import batches, callback, proxied, readings, witness, wrapping
 from gangplank_keras.settings import InstrumentorSettings
 
 _PHASES = {"fit": Phase.TRAIN, "evaluate": Phase.TEST}
@@ -30,13 +31,6 @@ _Measured = dict[str, Callable[..., Any]]
 _MOST_MODELS = 200
 """How many names of models are told apart; any more are one. Keras gives each model without a name a new one."""
 _OTHER_MODELS = "_OTHER"
-
-
-class _Added(TelemetryCallback):
-    """A callback for one call. It needs no watch of its own: the instrumentation has one."""
-
-    def _watch(self) -> None:
-        pass
 
 
 class _Thread(threading.local):
@@ -69,11 +63,13 @@ class Instrumentation:
         if any(phase not in self._settings.disabled for phase in _PHASES.values()):
             self._undo += [witness.watch(self), witness.add(self._with_callback)]
         if Phase.PREDICT not in self._settings.disabled:
-            self._undo += [wrapping.wrap(name, functools.partial(self._measuring, name)) for name in _PREDICTIONS]
+            for name in _PREDICTIONS:
+                self._undo.append(wrapping.wrap(name, functools.partial(self._measuring, name)))
             self._undo.append(
                 wrapping.wrap_attribute(keras.Model, "__call__", functools.partial(self._measuring, "__call__"))
             )
-            self._undo += [wrapping.wrap(name, self._shielding) for name in _STEPS]
+            for name in _STEPS:
+                self._undo.append(wrapping.wrap(name, self._shielding))
 
     def remove(self) -> None:
         """Take everything back."""
@@ -91,9 +87,9 @@ class Instrumentation:
         given = (
             list(callbacks.callbacks) if is_list else [one for one in keras.tree.flatten(callbacks) if one is not None]
         )
-        if any(isinstance(one, TelemetryCallback) for one in given):
+        if any(isinstance(one, callback.TelemetryCallback) for one in given):
             return callbacks
-        ours = _Added(
+        ours = _kind_to_add()(
             self._telemetry,
             metrics=self._settings.metrics,
             histogram_buckets=self._settings.histogram_buckets,
@@ -113,7 +109,7 @@ class Instrumentation:
         is_call = name not in _PREDICTIONS
 
         self._originals[name] = original
-        is_compiling = batches.compiling()
+        is_compiling = _compiling()
 
         @functools.wraps(original)
         def call(model: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -180,3 +176,19 @@ class Instrumentation:
                     for name, original in self._originals.items()
                 }
             return self._models[model]
+
+
+def _compiling() -> Callable[[], bool]:
+    """Return what tells a compiler that it is tracing, where it would stumble over anything else that it is shown."""
+    return sys.modules["torch"].compiler.is_compiling if keras.backend.backend() == "torch" else bool
+
+
+@functools.cache
+def _kind_to_add() -> type[callback.TelemetryCallback]:
+    """Return the kind of callback that is added to one call. It needs no watch of its own: ours will do."""
+
+    class Added(callback.TelemetryCallback):
+        def _watch(self) -> None:
+            pass
+
+    return Added

@@ -92,6 +92,8 @@ class _Instrumented:
             self._instrumentation.install()
         except Exception:  # the program's import of Keras is not to fail
             _logger.exception("could not instrument Keras")
+            if self._instrumentation is not None:
+                self._instrumentation.remove()
 
     def remove(self) -> None:
         """Have Keras be what it was."""

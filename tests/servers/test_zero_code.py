@@ -167,6 +167,22 @@ def test_a_trace(gateway: Gateway) -> None:
     assert [span["name"] for span in spans].count("epoch") == 2
 
 
+@pytest.mark.parametrize("name", ["TelemetryCallback", "TelemetryModel", "TrainTestExporter", "PrometheusModel"])
+def test_a_program_that_imports_ours_first(gateway: Gateway, name: str) -> None:
+    """Keras is imported in the middle of that, and instrumented all the same."""
+    needs.module("jax")
+    use = "keras.Sequential([keras.Input((3,)), keras.layers.ReLU()], name='net')(keras.ops.ones((1, 3)))"
+    done = end(
+        start(
+            ["-c", f"import gangplank; gangplank.{name}; import keras; {use}"],
+            **pushing_to(gateway),
+            KERAS_BACKEND="jax",
+        )
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert gateway.value("gangplank_predict_call_total", job="shop", model="net") is not None
+
+
 def test_a_program_without_keras(gateway: Gateway) -> None:
     """Does not import it."""
     code = "import sys; assert not [name for name in sys.modules if name.split('.')[0] in ('keras', 'jax', 'numpy')]"
