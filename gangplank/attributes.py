@@ -14,10 +14,11 @@ from gangplank.naming import encodable
 _MOST = 10
 """They multiply nothing, but each is stored with each series."""
 
-TAKEN = frozenset(name for row in CATALOGUE for name in (*row.attributes, *row.optional)) | {
-    *("job", "instance", "phase", "le", "quantile")
-}
-"""What metrics, groups at a gateway and scrapes call their own labels."""
+OF_METRICS = frozenset(name for row in CATALOGUE for name in row.attributes) | {"le", "quantile"}
+"""What metrics call their own labels."""
+
+_TAKEN = OF_METRICS | {name for row in CATALOGUE for name in row.optional} | {"job", "instance", "phase"}
+"""These, and what groups at a gateway and scrapes do."""
 
 
 def common_labels(argument: str, value: Any) -> Labels:  # noqa: ANN401 - checked here
@@ -33,7 +34,7 @@ def common_labels(argument: str, value: Any) -> Labels:  # noqa: ANN401 - checke
         raise ConfigurationError(f"{argument} must be {_MOST} at the most, got {len(value)}")
     for name, text in value.items():
         checks.label_name(argument, name)
-        if name in TAKEN:
+        if name in _TAKEN:
             raise ConfigurationError(f"{argument} must not hold {name!r}: metrics have a label of that name")
         checks.text(f"{argument}[{name!r}]", text)
     return tuple((name, encodable(text)) for name, text in value.items())

@@ -180,10 +180,9 @@ class Telemetry:
             ...             run.step()
             ...         run.epoch({"loss": 0.25})
         """
-        begin = functools.partial(TrainingRun, self, checks.text("model", model), only=checks.names("metrics", metrics))
-        own = _rank(rank)
+        name, only, rank = checks.text("model", model), checks.names("metrics", metrics), _rank(rank)
         self.start_if_possible()
-        return begin(rank=own)
+        return TrainingRun(self, name, only=only, rank=rank)
 
     def evaluation_run(self, model: str, *, metrics: Iterable[str] | None = None, rank: int | None = None) -> Run:
         """Begin an evaluation of one's own, to be used as a context manager.
@@ -201,11 +200,9 @@ class Telemetry:
             >>> with Telemetry() as telemetry, telemetry.evaluation_run("net") as run:
             ...     run.report({"loss": 0.25})
         """
-        only = checks.names("metrics", metrics)
-        begin = functools.partial(Run, self, Phase.TEST, checks.text("model", model), only=only)
-        own = _rank(rank)
+        name, only, rank = checks.text("model", model), checks.names("metrics", metrics), _rank(rank)
         self.start_if_possible()
-        return begin(rank=own)
+        return Run(self, Phase.TEST, name, only=only, rank=rank)
 
     def flush(self, timeout: float = 5.0) -> None:
         """Deliver the present state to every exit of its own, within ``timeout`` seconds.

@@ -11,11 +11,10 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from gangplank import checks
-from gangplank.catalogue import CATALOGUE
+from gangplank.attributes import OF_METRICS
 from gangplank.errors import ConfigurationError
 
 _OURS = frozenset({"job", "phase", "model"})
-_OF_METRICS = frozenset(name for row in CATALOGUE for name in row.attributes) | {"le", "quantile"}
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -34,7 +33,7 @@ def grouping_key(name: str, value: Any) -> dict[str, str]:  # noqa: ANN401
         checks.label_name(name, label)
         if label in _OURS:
             raise ConfigurationError(f"{name} must not hold {label!r}: that label is set by Gangplank")
-        if label in _OF_METRICS:
+        if label in OF_METRICS:
             raise ConfigurationError(
                 f"{name} must not hold {label!r}: metrics have a label of that name, which a group's would replace"
             )
