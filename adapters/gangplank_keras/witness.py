@@ -118,7 +118,7 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
             result = original(*args, **kwargs)
         except BaseException as error:
             if not call.endings:
-                _begin_late(name, call.model, kwargs.get("callbacks", args[position] if len(args) > position else None))
+                _begin_late(name, call.model, _callbacks(position, args, kwargs))
             _stack(name).pop()
             _tell(call.endings, error)
             raise
@@ -129,11 +129,16 @@ def _witnessed(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return witnessed
 
 
+def _callbacks(position: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return the callbacks that a call is given, by position or by name."""
+    return kwargs.get("callbacks", args[position] if len(args) > position else None)
+
+
 def _with_additions(
     name: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments with what is to be added to the callbacks; the caller's own list is not touched."""
-    given = callbacks = kwargs.get("callbacks", args[position] if len(args) > position else None)
+    given = callbacks = _callbacks(position, args, kwargs)
     try:
         for addition in tuple(_additions):
             callbacks = addition(name, args[0], callbacks)
