@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from gangplank.exporters.pushgateway import PushgatewayExporter
     from gangplank.exporters.pushgateway.reader import PushgatewayMetricReader
     from gangplank.telemetry import Telemetry
-    from gangplank.weights import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+    from gangplank.weights.bounds import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0
+    from gangplank.weights.counting import summarize_weights
+    from gangplank.weights.options import Weights
     from gangplank_keras.callback import TelemetryCallback
     from gangplank_keras.instrumentor import KerasInstrumentor
     from gangplank_keras.model import TelemetryModel
@@ -50,13 +52,15 @@ __all__ = [
     "TelemetryCallback",
     "TelemetryModel",
     "TrainTestExporter",
+    "Weights",
+    "summarize_weights",
 ]
 
 # name -> the module that has it, the extra that brings what this module needs, and the packages that it needs.
 _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "Drift": ("gangplank.drift", None, ()),
-    "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights", "keras", ("numpy",)),
-    "HISTOGRAM_WEIGHT_BUCKETS_1_0": ("gangplank.weights", "keras", ("numpy",)),
+    "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights.bounds", None, ()),
+    "HISTOGRAM_WEIGHT_BUCKETS_1_0": ("gangplank.weights.bounds", None, ()),
     "KerasInstrumentor": (
         "gangplank_keras.instrumentor",
         "keras,opentelemetry",
@@ -92,6 +96,8 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
         "keras,pushgateway",
         ("keras", "numpy", "wrapt", "prometheus_client", "requests"),
     ),
+    "Weights": ("gangplank.weights.options", None, ()),
+    "summarize_weights": ("gangplank.weights.counting", "keras", ("numpy",)),
 }
 
 

@@ -49,13 +49,13 @@ class Part:
         - a counter: its total
         - a gauge: its value; where the newest counts, also the Unix time at which it was set, 0 for never
         - a histogram: the count of each bucket, then the sum
-        - a snapshot: the cumulative count of each bucket, the sum, and the time as for a gauge
+        - a snapshot: the cumulative count of each bucket, the sum, least and greatest, and the time as for a gauge
         """
         if self.metric.kind is Kind.COUNTER:
             return 1
         if self.metric.kind is Kind.GAUGE:
             return 2 if self.metric.union is Union.NEWEST else 1
-        return len(self.bounds) + (2 if self.metric.kind is Kind.HISTOGRAM else 3)
+        return len(self.bounds) + (2 if self.metric.kind is Kind.HISTOGRAM else 5)
 
 
 class Storage(Protocol):

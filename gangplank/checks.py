@@ -102,6 +102,19 @@ def seconds(argument: str, value: object) -> float:
     return number
 
 
+def share(argument: str, value: object) -> float:
+    """Return ``value`` if it is a share, above 0 and at most 1.
+
+    Raises:
+        TypeError: it is not a number.
+        ConfigurationError: it is outside that.
+    """
+    number = _real(argument, value)
+    if not 0 < number <= 1:
+        raise ConfigurationError(f"{argument} must be above 0 and at most 1, got {value!r}")
+    return number
+
+
 def flag(argument: str, value: object) -> bool:
     """Return ``value`` if it is True or False.
 

@@ -100,6 +100,27 @@ def numbers(variable: str, text: str) -> list[float]:
         raise ConfigurationError(f"{variable} must be numbers with commas between, got {text!r}") from None
 
 
+def numbers_or_auto(variable: str, text: str) -> list[float] | str:
+    """Return ``number,number`` as a list, or ``auto``.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    return "auto" if text.strip() == "auto" else numbers(variable, text)
+
+
+def number(variable: str, text: str) -> float:
+    """Return a number.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{variable} must be a number, got {text!r}") from None
+
+
 def as_it_is(variable: str, text: str) -> str:  # noqa: ARG001 - as those above
     """Return the text."""
     return text

@@ -95,7 +95,5 @@ def unite(metric: Metric, before: Value, value: Value) -> Value:
             return before + value
         return together(metric.union, [(0, before), (1, value)])
     if metric.kind is Kind.HISTOGRAM and isinstance(before, Distribution) and isinstance(value, Distribution):
-        counts = tuple(left + right for left, right in zip(before.cumulative, value.cumulative, strict=True))
-        exemplars = tuple(sorted({**dict(before.exemplars), **dict(value.exemplars)}.items()))
-        return Distribution(value.bounds, counts, before.sum + value.sum, exemplars)
+        return before + value
     return before if metric.union is not Union.NEWEST and value is None else value

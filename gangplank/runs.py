@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, SupportsFloat
+from typing import Protocol, Self, SupportsFloat
 
 from gangplank.catalogue import find, metric, model_metric
 from gangplank.clock import Clock
@@ -21,9 +21,9 @@ from gangplank.series import Gauge
 from gangplank.state import State
 from gangplank.tracing import Tracing
 from gangplank.trouble import Trouble
-
-if TYPE_CHECKING:
-    from gangplank.weights import WeightSummary
+from gangplank.weight_series import WeightSeries
+from gangplank.weights.layers import whole
+from gangplank.weights.summary import WeightSummary
 
 _LOSS = "loss"
 _CUT_SHORT = (KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -64,6 +64,9 @@ class Run:
             for divergence even if it is not exported.
         rank: Which process of a distributed run this is, from 0. All series then say so, and what is the same in all
             processes, the model's own metrics and its weights, is exported by the first alone.
+
+    Attributes:
+        is_first: Whether this is that process, or the only one.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Run:
         self.phase = phase
         self.model = model
         self._only = only
-        self._is_first = rank in (None, 0)
+        self.is_first = rank in (None, 0)
         self._labels = {"model": model} if rank is None else {"model": model, "rank": str(rank)}
         self._lock = threading.Lock()
         self._ended = False
@@ -95,6 +98,7 @@ class Run:
         outcome = metric(phase, "outcome")
         self._outcomes = {each: telemetry.state.gauge(outcome, outcome=each.value, **self._labels) for each in Outcome}
         self._show_outcome(None)
+        self._weights = WeightSeries(telemetry.state, phase, self._labels)
         self._count_nonfinite(_LOSS, 0)
         self._spans = RunSpans(telemetry.tracing, telemetry.trouble, phase, self._labels)
         self._take_back = telemetry.on_close(self._cut_off)
@@ -120,7 +124,7 @@ class Run:
 
     def parameters(self, count: int) -> None:
         """Report how many weights the model has, trainable or not."""
-        if self._is_first:
+        if self.is_first:
             self._gauge("model_parameters_count").set(count)
 
     def report(self, values: Mapping[str, SupportsFloat]) -> None:
@@ -155,14 +159,24 @@ class Run:
         if losses:
             self._diverged = not all(math.isfinite(value) for key, value in values if key in losses)
 
-    def weights(self, summary: WeightSummary) -> None:
-        """Report the distribution of the trainable weights; one that is not finite means that the run diverged."""
-        row = metric(self.phase, "model_weights")
-        if self._is_first:
-            self.telemetry.state.snapshot(row, **self._labels).set(summary.distribution)
-        if summary.nonfinite:
-            self._count_nonfinite(row.suffix, summary.nonfinite)
-            self._diverged = True
+    def weights(self, layers: WeightSummary | Mapping[str, WeightSummary], *, most_layers: int = 0) -> None:
+        """Report the trainable weights; one that is not finite means that the run has diverged.
+
+        Args:
+            layers: What :func:`gangplank.summarize_weights` said of the whole model, or of each layer, with the same
+                bounds for all.
+            most_layers: How many layers to report on their own, the largest first; the others are reported together.
+        """
+        with self.telemetry.trouble.contained("report weights"):
+            parts = {"": layers} if isinstance(layers, WeightSummary) else layers
+            summary = whole(parts)
+            if summary is None:
+                return
+            if self.is_first:
+                self._weights.show(summary, parts, most_layers)
+            if summary.nonfinite:
+                self._count_nonfinite("model_weights", summary.nonfinite)
+                self._diverged = True
 
     def note_loss(self, value: float) -> None:
         """Report the loss as it stood when the run was cut short: one that is not finite means that it diverged."""
@@ -200,7 +214,7 @@ class Run:
         return numbers
 
     def _exports(self, key: str) -> bool:
-        return self._is_first and (self._only is None or key in self._only)
+        return self.is_first and (self._only is None or key in self._only)
 
     def _settle(self, outcome: Outcome) -> None:
         now = self.telemetry.clock.time()

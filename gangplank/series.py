@@ -235,7 +235,7 @@ class Histogram(Series):
         counts = [sum(int(cells[offset + index]) for cells, offset in held) for index in buckets]
         total = sum(cells[offset + len(buckets)] for cells, offset in held)
         exemplars = tuple(sorted(self._exemplars.copy().items()))
-        return Distribution(self.metric.bounds, tuple(accumulate(counts)), total, exemplars)
+        return Distribution(self.metric.bounds, tuple(accumulate(counts)), total, exemplars=exemplars)
 
     def leave(self) -> Cells | None:
         """Forget everything, the examples included."""
@@ -265,7 +265,8 @@ class Snapshot(Series):
             if distribution.bounds != self._bounds:
                 self._bounds, self._cells = distribution.bounds, None
             cells = self._own()
-            for index, number in enumerate((*distribution.cumulative, distribution.sum, time.time())):
+            extremes = (math.nan if one is None else one for one in (distribution.least, distribution.greatest))
+            for index, number in enumerate((*distribution.cumulative, distribution.sum, *extremes, time.time())):
                 cells[index] = number
             self._owner.written(self.metric)
 
@@ -276,11 +277,14 @@ class Snapshot(Series):
 
 def snapshot_value(bounds: tuple[float, ...], cells: Row) -> Distribution | None:
     """Return what a snapshot's cells hold, or None for nothing."""
-    timestamp = cells[len(bounds) + 2]
+    total, least, greatest, timestamp = (cells[len(bounds) + index] for index in range(1, 5))
     if not timestamp:
         return None
     cumulative = tuple(int(cells[index]) for index in range(len(bounds) + 1))
-    return Distribution(bounds, cumulative, cells[len(bounds) + 1], timestamp=timestamp)
+    known = not math.isnan(least)
+    return Distribution(
+        bounds, cumulative, total, least if known else None, greatest if known else None, timestamp=timestamp
+    )
 
 
 KINDS: dict[Kind, type[Series]] = {

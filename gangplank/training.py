@@ -116,6 +116,15 @@ class TrainingRun(Run):
         """Report the optimizer's learning rate."""
         self._gauge("learning_rate").set(value)
 
+    def gradients_norm(self, value: float) -> None:
+        """Report the L2 norm of the last step's gradients."""
+        if self.is_first:
+            self._gauge("model_gradients_norm").set(value)
+
+    def weights_took(self, seconds: float) -> None:
+        """Report how long it took to read the weights."""
+        self.telemetry.state.counter(metric(Phase.TRAIN, "model_weights_time"), **self._labels).add(seconds)
+
     def _begin_own_epoch(self) -> None:
         """Begin the next epoch of a loop that does not say so: it began when the last one ended."""
         if not self._in_epoch:

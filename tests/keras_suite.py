@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -41,3 +42,10 @@ def raising(error: BaseException) -> Callable[[], object]:
         raise error
 
     return function
+
+
+def settle() -> None:
+    """Wait until no weights are read beside the training."""
+    for thread in threading.enumerate():
+        if thread.name == "gangplank-weights":
+            thread.join()

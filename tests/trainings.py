@@ -11,10 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pushes import NEVER
 from realservers import Gateway
 
-from gangplank import PushgatewayExporter, Telemetry
+from gangplank import PushgatewayExporter, Telemetry, summarize_weights
 from gangplank.testing import ManualClock
 from gangplank.training import TrainingRun
-from gangplank.weights import summarize
 
 _LOSS_ONLY = {"loss": 0.5}
 LOSS, TEST_LOSS = "gangplank_train_loss", "gangplank_test_loss"
@@ -35,7 +34,7 @@ def train(telemetry: Telemetry, model: str = "net", metrics: Mapping[str, float]
         telemetry.clock.advance(0.125)  # type: ignore[attr-defined]
         run.step_to(step + 1)
     run.end_epoch(1, list(metrics.items()))
-    run.weights(summarize([np.array([-2.0, -0.25, 0.0, 0.25, 7.5], dtype="float32")], (-0.25, 0.0, 0.25)))
+    run.weights(summarize_weights([np.array([-2.0, -0.25, 0.0, 0.25, 7.5], dtype="float32")], (-0.25, 0.0, 0.25)))
     run.end()
 
 

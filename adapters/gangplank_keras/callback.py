@@ -9,11 +9,13 @@ from typing import Any, Self
 import keras
 
 from gangplank import checks
+from gangplank.errors import ConfigurationError
 from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.runs import Run
 from gangplank.telemetry import Telemetry
 from gangplank.training import TrainingRun
+from gangplank.weights.options import Weights
 from gangplank_keras import ranks, readings, witness
 from gangplank_keras.readings import Logs
 from gangplank_keras.report import Report, TrainingReport
@@ -34,8 +36,9 @@ class TelemetryCallback(keras.callbacks.Callback):
             if it was not, when the first run begins.
         metrics: Which of the model's metrics to export, by the names that Keras's logs have for them. All that are
             numbers, if None.
-        histogram_buckets: Upper-inclusive bounds for the distribution of the trainable weights, which is taken at the
-            end of a run. None is taken if None.
+        histogram_buckets: Upper-inclusive bounds for the distribution of the trainable weights at the end of a run, or
+            ``"auto"``: short for ``weights=Weights(histogram_buckets=...)``.
+        weights: What to report of the trainable weights, and when. Nothing, if None.
         every_n_steps: Report the model's metrics within an epoch too, every so many steps, as Keras has them by then:
             most are means over the epoch so far. For epochs that take hours; the steps in between are not looked at.
         name: The label ``model`` of all series. By default each model's own name.
@@ -52,7 +55,8 @@ class TelemetryCallback(keras.callbacks.Callback):
         telemetry: Telemetry | None = None,
         *,
         metrics: Iterable[str] | None = None,
-        histogram_buckets: Iterable[float] | None = None,
+        histogram_buckets: Iterable[float] | str | None = None,
+        weights: Weights | None = None,
         every_n_steps: int | None = None,
         name: str | None = None,
     ) -> None:
@@ -60,9 +64,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         if telemetry is not None and not isinstance(telemetry, Telemetry):
             raise TypeError(f"telemetry must be a gangplank.Telemetry, not {telemetry!r}")
         self._wanted = checks.names("metrics", metrics)
-        self._bounds = (
-            None if histogram_buckets is None else checks.bucket_bounds("histogram_buckets", histogram_buckets)
-        )
+        self._weights = _weights(weights, histogram_buckets)
         self._every_n_steps = None if every_n_steps is None else checks.count("every_n_steps", every_n_steps)
         self._name = None if name is None else checks.text("name", name)
         self.telemetry = default_telemetry() if telemetry is None else telemetry
@@ -176,7 +178,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         model = self._called_model("fit")
         name = self._name or readings.model_name(model)
         run = TrainingRun(self.telemetry, name, only=self._wanted, rank=ranks.rank())
-        report = TrainingReport(run, model, self._bounds)
+        report = TrainingReport(run, model, self._weights)
         report.steps_per_epoch = (self.params or {}).get("steps")
         self._trainings.append(report)
         report.is_witnessed = witness.began("fit", functools.partial(self._leave, report))
@@ -187,7 +189,7 @@ class TelemetryCallback(keras.callbacks.Callback):
         model = self._called_model("evaluate")
         name = self._name or readings.model_name(model)
         run = Run(self.telemetry, Phase.TEST, name, only=self._wanted, rank=ranks.rank())
-        report = Report(run, model, self._bounds)
+        report = Report(run, model, self._weights)
         self._evaluations.append(report)
         report.is_witnessed = witness.began("evaluate", functools.partial(self._leave, report))
 
@@ -212,6 +214,24 @@ class TelemetryCallback(keras.callbacks.Callback):
     def _announce(self) -> None:
         """Tell the exits that there is something new."""
         self.telemetry.notify()
+
+
+def _weights(given: Weights | None, histogram_buckets: Iterable[float] | str | None) -> Weights | None:
+    """Return what to report of weights, by either argument.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ConfigurationError: both are given, or the bounds are not allowed.
+    """
+    if given is not None and not isinstance(given, Weights):
+        raise TypeError(f"weights must be a gangplank.Weights, not {given!r}")
+    if histogram_buckets is None:
+        return given
+    if given is not None:
+        raise ConfigurationError(
+            "histogram_buckets and weights are both given; say weights=Weights(histogram_buckets=...)"
+        )
+    return Weights(histogram_buckets=histogram_buckets)
 
 
 def default_telemetry() -> Telemetry:

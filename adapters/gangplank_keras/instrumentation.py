@@ -92,7 +92,7 @@ class Instrumentation:
         ours = _kind_to_add()(
             self._telemetry,
             metrics=self._settings.metrics,
-            histogram_buckets=self._settings.histogram_buckets,
+            weights=self._settings.weights,
             every_n_steps=self._settings.every_n_steps,
             name=self._name(model),
         )

@@ -34,7 +34,9 @@ class KerasInstrumentor(BaseInstrumentor):
     - ``meter_provider`` and ``tracer_provider``: by default those of the process.
     - ``disabled``: what not to look at, any of ``"train"``, ``"test"`` and ``"predict"``.
     - ``metrics``: which of the models' metrics to export, by Keras's names.
-    - ``histogram_buckets``: upper bounds for the distribution of the trainable weights at the end of a run.
+    - ``histogram_buckets``: upper bounds for the distribution of the trainable weights, or ``"auto"``.
+    - ``weights_every_n_epochs``, ``weights_max_share``, ``weights_layers``, ``weights_updates`` and
+      ``weights_gradients``: the rest of :class:`gangplank.Weights`.
     - ``every_n_steps``: report the models' metrics within an epoch too, every so many steps.
     - ``model_name``: the label ``model`` of all series.
     - ``attributes``: more labels of all series, ten at the most.

@@ -58,12 +58,6 @@ def running_loss(model: Any) -> float | None:  # noqa: ANN401
         return None
 
 
-def trainable_weights(model: Any) -> Iterator[npt.NDArray[Any]]:  # noqa: ANN401
-    """Yield the trainable weights, one array a variable."""
-    for variable in model.trainable_variables:
-        yield _array(variable)
-
-
 def _flat(prefix: str, logs: Mapping[Any, Any]) -> Iterator[tuple[str, float | None]]:
     for key, value in logs.items():
         name = f"{prefix}{key}"

@@ -12,8 +12,9 @@ import keras
 from gangplank.binding import package_version
 from gangplank.runs import Run
 from gangplank.training import TrainingRun
-from gangplank.weights import summarize
+from gangplank.weights.options import Weights
 from gangplank_keras import readings
+from gangplank_keras.weight_reader import WeightReader
 
 
 class Report:
@@ -22,17 +23,18 @@ class Report:
     Args:
         run: The run, which has just begun.
         model: The Keras model.
-        bounds: For the distribution of the trainable weights; none is taken if None.
+        weights: What to report of the trainable weights, if anything.
 
     Attributes:
         is_witnessed: Whether the end of the Keras call will be seen. Else the last hook has to do for it.
     """
 
-    def __init__(self, run: Run, model: Any, bounds: tuple[float, ...] | None) -> None:  # noqa: ANN401
+    def __init__(self, run: Run, model: Any, weights: Weights | None) -> None:  # noqa: ANN401
         self.run = run
         self.is_witnessed = False
         self._model = model
-        self._bounds = bounds
+        self._weights = None if weights is None else WeightReader(run, model, weights)
+        self._completed = 0
         self._contained = run.telemetry.trouble.contained
 
     def read_model(self) -> None:
@@ -51,17 +53,14 @@ class Report:
         """End the run as the Keras call ended, if it is on still."""
         if self.run.is_on:
             self.read_model()
-            if error is None:
-                self._read_weights()
-            elif isinstance(error, Exception):
+            if error is not None and self._weights is not None:
+                self._weights.give_up()
+            elif self._weights is not None:
+                self._weights.end(self._completed)
+            if isinstance(error, Exception):
                 self._read_last_loss()
         with self._contained("end a run"):
             self.run.end(error)
-
-    def _read_weights(self) -> None:
-        if self._bounds is not None:
-            with self._contained("read the weights"):
-                self.run.weights(summarize(readings.trainable_weights(self._model), self._bounds))
 
     def _read_last_loss(self) -> None:
         """A run that was stopped because of its loss, as by TerminateOnNaN(raise_error=True), has diverged."""
@@ -81,8 +80,8 @@ class TrainingReport(Report):
     run: TrainingRun
     steps_per_epoch: int | None = None
 
-    def __init__(self, run: TrainingRun, model: Any, bounds: tuple[float, ...] | None) -> None:  # noqa: ANN401
-        super().__init__(run, model, bounds)
+    def __init__(self, run: TrainingRun, model: Any, weights: Weights | None) -> None:  # noqa: ANN401
+        super().__init__(run, model, weights)
         self._reporting = threading.Lock()
         self._reported = 0
 
@@ -113,6 +112,8 @@ class TrainingReport(Report):
             )
         self.read_model()
         self._read_learning_rate()
+        if self._weights is not None:
+            self._weights.begin()
 
     def step_to(self, steps: int) -> None:
         """Report that ``steps`` steps of this epoch have been taken."""
@@ -128,6 +129,9 @@ class TrainingReport(Report):
             values = readings.numbers(logs)
         with self._contained("report an epoch"):
             self.run.end_epoch(completed, values)
+        self._completed = completed
+        if self._weights is not None:
+            self._weights.end_epoch(completed)
 
     def _read_learning_rate(self) -> None:
         with self._contained("read the learning rate"):

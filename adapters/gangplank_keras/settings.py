@@ -12,7 +12,10 @@ from gangplank.attributes import common_labels
 from gangplank.errors import ConfigurationError
 from gangplank.metrics import Phase
 from gangplank.settings import Setting, settled
+from gangplank.weights.options import Weights, buckets, layers
 
+_WEIGHTS = "weights_"
+"""Begins the names of settings of :class:`gangplank.Weights`."""
 _PHASES = {phase.value: phase for phase in (Phase.TRAIN, Phase.TEST, Phase.PREDICT)}
 
 
@@ -23,7 +26,7 @@ class InstrumentorSettings:
     Attributes:
         disabled: Phases that are not looked at.
         metrics: Which of the models' metrics to export; all, if None.
-        histogram_buckets: Bounds for the distribution of the trainable weights; none is taken if None.
+        weights: What to report of the trainable weights, if anything.
         every_n_steps: How often to report metrics within an epoch; not at all, if None.
         model_name: The label ``model`` of all series; each model's own name, if None.
         attributes: More labels of all series.
@@ -31,7 +34,7 @@ class InstrumentorSettings:
 
     disabled: frozenset[Phase] = frozenset()
     metrics: frozenset[str] | None = None
-    histogram_buckets: tuple[float, ...] | None = None
+    weights: Weights | None = None
     every_n_steps: int | None = None
     model_name: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -69,10 +72,46 @@ SETTINGS = (
     Setting(
         "histogram_buckets",
         variables.OTEL_INSTRUMENTATION_KERAS_HISTOGRAM_BUCKETS,
-        "Upper bounds for the distribution of the trainable weights at the end of a run, such as `-0.1,0,0.1`. Without "
-        "them none is taken.",
-        checks.bucket_bounds,
-        environment.numbers,
+        "Upper bounds for the distribution of the trainable weights, such as `-0.1,0,0.1`, or `auto` for bounds that "
+        "fit. Without this, and without what follows about weights, these are not read.",
+        buckets,
+        environment.numbers_or_auto,
+    ),
+    Setting(
+        "weights_every_n_epochs",
+        variables.OTEL_INSTRUMENTATION_KERAS_WEIGHTS_EVERY_N_EPOCHS,
+        "Read the weights after every so many epochs, too, and not only at the end of a run.",
+        checks.count,
+        environment.integer,
+    ),
+    Setting(
+        "weights_max_share",
+        variables.OTEL_INSTRUMENTATION_KERAS_WEIGHTS_MAX_SHARE,
+        "Read the weights after epochs, too, as often as takes at most this share of the training's time, such as "
+        "`0.01`.",
+        checks.share,
+        environment.number,
+    ),
+    Setting(
+        "weights_layers",
+        variables.OTEL_INSTRUMENTATION_KERAS_WEIGHTS_LAYERS,
+        "Report the largest so many layers on their own, too, and the others together.",
+        layers,
+        environment.integer,
+    ),
+    Setting(
+        "weights_updates",
+        variables.OTEL_INSTRUMENTATION_KERAS_WEIGHTS_UPDATES,
+        "Whether to report how far the weights moved since they were last read; that keeps a copy of them.",
+        checks.flag,
+        environment.boolean,
+    ),
+    Setting(
+        "weights_gradients",
+        variables.OTEL_INSTRUMENTATION_KERAS_WEIGHTS_GRADIENTS,
+        "Whether to report the norm of the last step's gradients, on PyTorch.",
+        checks.flag,
+        environment.boolean,
     ),
     Setting(
         "every_n_steps",
@@ -115,4 +154,7 @@ def resolve(given: Mapping[str, Any]) -> InstrumentorSettings:
         ConfigurationError: a value that is not allowed; the message names the argument or the variable.
     """
     values, _ = settled(SETTINGS, given)
-    return InstrumentorSettings(**values)
+    of_weights = {name.removeprefix(_WEIGHTS): values.pop(name) for name in list(values) if name.startswith(_WEIGHTS)}
+    if "histogram_buckets" in values:
+        of_weights["histogram_buckets"] = values.pop("histogram_buckets")
+    return InstrumentorSettings(**values, weights=Weights(**of_weights) if any(of_weights.values()) else None)

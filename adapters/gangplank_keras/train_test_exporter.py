@@ -32,7 +32,8 @@ class TrainTestExporter(TelemetryCallback):
         job: The ``job`` label of everything pushed.
         metrics: Which of the model's metrics to export; all that are numbers in Keras's logs, if None.
         histogram_buckets: Upper-inclusive bounds for the histogram of the trainable weights, such as
-            ``gangplank.HISTOGRAM_WEIGHT_BUCKETS_1_0``, which is sent at the end of a run; none if None.
+            ``gangplank.HISTOGRAM_WEIGHT_BUCKETS_1_0``, which is sent at the end of a run; ``"auto"`` chooses bounds
+            that fit; none if None.
         handler: A prometheus_client push handler, ``(url, method, timeout, headers, data) -> callable``, for a gateway
             that wants authentication.
         ignore_exceptions: If False, training waits for each push at the begin, after an epoch and at the end, and one
@@ -48,7 +49,7 @@ class TrainTestExporter(TelemetryCallback):
         pgw_addr: str,
         job: str,
         metrics: Iterable[str] | None = None,
-        histogram_buckets: Iterable[float] | None = None,
+        histogram_buckets: Iterable[float] | str | None = None,
         handler: Handler | None = None,
         ignore_exceptions: bool = True,
     ) -> None:

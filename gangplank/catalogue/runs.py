@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gangplank.catalogue.weights import CHANGES, weights
 from gangplank.metrics import Kind, Metric, Phase, Union
 
 STEP_DURATION_BOUNDS = (
@@ -30,13 +31,7 @@ def _runs(phase: Phase, what: str) -> tuple[Metric, ...]:
             unit="{parameter}",
             predecessor=True,
         ),
-        Metric(
-            phase,
-            "model_weights",
-            Kind.SNAPSHOT,
-            "Distribution of the trainable weights at the end of the run; NaN is in no bucket.",
-            predecessor=True,
-        ),
+        *weights(phase),
         Metric(
             phase,
             "outcome",
@@ -83,6 +78,7 @@ TRAINING = (
         predecessor=True,
     ),
     *_runs(Phase.TRAIN, "training"),
+    *CHANGES,
     Metric(
         Phase.TRAIN,
         "learning_rate",

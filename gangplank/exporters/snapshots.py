@@ -71,6 +71,7 @@ def _point(attributes: dict[str, str], distribution: Distribution) -> HistogramD
         sum=distribution.sum,
         bucket_counts=[after - before for before, after in pairwise((0, *distribution.cumulative))],
         explicit_bounds=list(distribution.bounds),
-        min=None,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - not known; OTLP leaves it out
-        max=None,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        # OTLP leaves out what is None, as of a model without weights.
+        min=distribution.least,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        max=distribution.greatest,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     )

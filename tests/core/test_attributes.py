@@ -15,10 +15,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pushes import TRAIN
 from realservers import free_port, get
 
-from gangplank import ConfigurationError, PrometheusExporter, PushgatewayExporter, Telemetry
+from gangplank import ConfigurationError, PrometheusExporter, PushgatewayExporter, Telemetry, summarize_weights
 from gangplank.inference import Inference
 from gangplank.testing import FakeGateway, InMemoryExporter
-from gangplank.weights import summarize
 
 GIVEN = {"experiment": "a/b", "team": "ml"}
 
@@ -27,7 +26,7 @@ def use(telemetry: Telemetry) -> None:
     """Train, evaluate and predict."""
     with telemetry.training_run("net") as run:
         run.step()
-        run.weights(summarize([], (0.0,)))
+        run.weights(summarize_weights([], (0.0,)))
         run.epoch({"loss": 0.5})
     with telemetry.evaluation_run("net") as evaluation:
         evaluation.report({"loss": 0.5})

@@ -101,7 +101,7 @@ def test_a_snapshot_with_negative_bounds_keeps_its_sum_and_count(state: State, r
     """A gateway would make up a _sum of 0 where it is left out."""
     state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (1, 2, 4, 5), -0.75))
     assert generate_latest(registry) == lines("""
-        # HELP gangplank_train_model_weights Distribution of the trainable weights at the end of the run; \
+        # HELP gangplank_train_model_weights Distribution of the trainable weights, when they were last read; \
 NaN is in no bucket.
         # TYPE gangplank_train_model_weights histogram
         gangplank_train_model_weights_bucket{le="-0.3",model="net"} 1.0
@@ -149,7 +149,7 @@ def test_openmetrics(state: State, registry: CollectorRegistry) -> None:
         # HELP gangplank_train_steps Optimizer steps (batches) taken.
         # TYPE gangplank_train_steps counter
         gangplank_train_steps_total{model="net"} 3.0
-        # HELP gangplank_train_model_weights Distribution of the trainable weights at the end of the run; \
+        # HELP gangplank_train_model_weights Distribution of the trainable weights, when they were last read; \
 NaN is in no bucket.
         # TYPE gangplank_train_model_weights histogram
         gangplank_train_model_weights_bucket{le="0.0",model="net"} 1.0

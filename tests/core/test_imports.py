@@ -56,7 +56,8 @@ def test_the_core_loads_nothing_heavy(script: Script, source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "packages"),
     [
-        ("from gangplank import HISTOGRAM_WEIGHT_BUCKETS_1_0", "['numpy']"),
+        ("from gangplank import HISTOGRAM_WEIGHT_BUCKETS_1_0, Weights", "[]"),
+        ("from gangplank import summarize_weights", "['numpy']"),
         ("from gangplank import PrometheusExporter", "['prometheus_client']"),
         ("from gangplank import PushgatewayExporter", "['prometheus_client', 'requests']"),
     ],
@@ -112,7 +113,7 @@ def test_the_version_is_the_distributions() -> None:
         ("TelemetryCallback", "keras", "keras"),
         ("TrainTestExporter", "keras", "keras,pushgateway"),
         ("TrainTestExporter", "requests", "keras,pushgateway"),
-        ("HISTOGRAM_WEIGHT_BUCKETS_0_3", "numpy", "keras"),
+        ("summarize_weights", "numpy", "keras"),
         ("PrometheusExporter", "prometheus_client", "prometheus"),
         ("PushgatewayExporter", "prometheus_client", "pushgateway"),
         ("PushgatewayExporter", "requests", "pushgateway"),

@@ -14,10 +14,9 @@ from processes import Page
 from pushes import NEVER
 from traces import named
 
-from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetricReader, Telemetry
+from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetricReader, Telemetry, summarize_weights
 from gangplank.ranks import rank
 from gangplank.testing import FakeGateway, InMemoryExporter
-from gangplank.weights import summarize
 
 pytestmark = pytest.mark.usefixtures("_one_process")
 
@@ -62,7 +61,7 @@ def test_what_each_process_says(telemetry: Telemetry, memory: InMemoryExporter, 
         run.parameters(4)
         run.learning_rate(0.5)
         run.step()
-        run.weights(summarize([], (0.0,)))
+        run.weights(summarize_weights([], (0.0,)))
         run.epoch({"loss": 0.5})
     of_run = {"model": "net", "rank": str(number)}
     for name in ("running", "steps_total", "epochs_count", "epoch_duration_seconds", "last_success_timestamp_seconds"):

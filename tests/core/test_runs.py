@@ -8,13 +8,12 @@ import threading
 import numpy as np
 import pytest
 
-from gangplank import Telemetry
+from gangplank import Telemetry, summarize_weights
 from gangplank.distribution import Distribution
 from gangplank.metrics import Phase
 from gangplank.runs import Run
 from gangplank.testing import InMemoryExporter, ManualClock
 from gangplank.training import TrainingRun
-from gangplank.weights import summarize
 
 START = 1_700_000_000.0
 
@@ -130,11 +129,11 @@ def test_what_ran_is_said(run: TrainingRun, memory: InMemoryExporter) -> None:
     run.info(keras="3", backend="numpy", gangplank="1", python="3.11")
     run.parameters(104_202)
     run.learning_rate(0.125)
-    run.weights(summarize([np.asarray([-1.0, 0.0, 2.0])], (0.0,)))
+    run.weights(summarize_weights([np.asarray([-1.0, 0.0, 2.0])], (0.0,)))
     assert memory.value("gangplank_train_info", keras="3", backend="numpy", gangplank="1", python="3.11") == 1
     assert memory.value("gangplank_train_model_parameters_count") == 104_202
     assert memory.value("gangplank_train_learning_rate") == 0.125
-    assert memory.value("gangplank_train_model_weights") == Distribution((0.0,), (2, 3), 1.0)
+    assert memory.value("gangplank_train_model_weights") == Distribution((0.0,), (2, 3), 1.0, -1.0, 2.0)
 
 
 def test_a_learning_rate_in_the_logs_is_the_learning_rate(run: TrainingRun, memory: InMemoryExporter) -> None:
@@ -204,7 +203,7 @@ def test_another_metric_that_is_not_finite_is_no_divergence(run: TrainingRun, me
 
 def test_weights_that_are_not_finite_are_a_diverged_run(run: TrainingRun, memory: InMemoryExporter) -> None:
     """Even where no loss said so."""
-    run.weights(summarize([np.asarray([math.nan, math.inf, 1.0])], (0.0,)))
+    run.weights(summarize_weights([np.asarray([math.nan, math.inf, 1.0])], (0.0,)))
     run.end()
     assert memory.value("gangplank_train_nonfinite_total", metric="model_weights") == 2
     assert outcomes(memory) == only("diverged")

@@ -209,19 +209,19 @@ class Kept(Endpoint):
 
 
 def test_a_distribution_of_weights_is_a_true_histogram_to_an_exporter() -> None:
-    """Buckets, sum and count are those of the state, negatives included, and no gauges say the same a second time."""
+    """Buckets, sum, count and extremes are those of the state, negatives included, and no gauges say the same a second time."""
     kept = Kept()
     with Telemetry(exporters=[kept]) as telemetry:
         state = telemetry.state
         state.gauge(LOSS, model="net").set(0.5)
-        state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (1, 3, 3, 5), -1.25))
+        state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (1, 3, 3, 5), -1.25, -1.5, 0.75))
         telemetry.flush()
         (point,) = kept.metrics["gangplank_train_model_weights"].data_points
         assert dict(point.attributes) == {"model": "net"}
         assert (point.explicit_bounds, point.bucket_counts) == ([-0.3, 0.0, 0.3], [1, 2, 0, 2])
-        assert (point.count, point.sum, point.min, point.max) == (5, -1.25, None, None)
+        assert (point.count, point.sum, point.min, point.max) == (5, -1.25, -1.5, 0.75)
         assert set(kept.metrics) == {"gangplank_train_loss", "gangplank_train_model_weights"}
-        state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (0, 1, 1, 1), 0.0))
+        state.snapshot(WEIGHTS, model="net").set(Distribution((-0.3, 0.0, 0.3), (0, 0, 0, 0), 0.0))
     (later,) = kept.metrics["gangplank_train_model_weights"].data_points
-    assert later.count == 1
+    assert (later.count, later.min, later.max) == (0, None, None)
     assert point.time_unix_nano <= later.start_time_unix_nano <= later.time_unix_nano

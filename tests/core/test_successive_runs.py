@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gangplank import Telemetry
+from gangplank import Telemetry, summarize_weights
 from gangplank.metrics import Phase
 from gangplank.runs import Run
 from gangplank.testing import InMemoryExporter, ManualClock
 from gangplank.training import TrainingRun
-from gangplank.weights import summarize
 
 START = 1_700_000_000.0
 
@@ -21,7 +20,7 @@ def train(telemetry: Telemetry, model: str = "net", error: BaseException | None 
     run.info(keras="3", backend="numpy", gangplank="1", python="3.11")
     run.step_to(10)
     run.end_epoch(1, [("loss", 0.5), ("val_loss", 0.75)])
-    run.weights(summarize([np.zeros(3)], (0.0,)))
+    run.weights(summarize_weights([np.zeros(3)], (0.0,)))
     run.end(error)
     return run
 

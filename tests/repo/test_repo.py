@@ -57,6 +57,8 @@ def test_public_names() -> None:
         "TelemetryCallback",
         "TelemetryModel",
         "TrainTestExporter",
+        "Weights",
+        "summarize_weights",
     }
     assert set(gangplank.__all__) <= set(dir(gangplank))
 

@@ -11,10 +11,9 @@ import pytest
 import realservers
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 
-from gangplank import PrometheusExporter, PushgatewayExporter, Telemetry
+from gangplank import PrometheusExporter, PushgatewayExporter, Telemetry, summarize_weights
 from gangplank.testing import ManualClock
 from gangplank.training import TrainingRun
-from gangplank.weights import summarize
 
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -43,12 +42,19 @@ def _train(telemetry: Telemetry) -> None:
             run.step_to(step + 1)
         run.learning_rate(0.5**epoch)
         run.end_epoch(epoch + 1, [("loss", 0.1 + epoch), ("a/b", 1e-300), ("Ünï", 3.0), ("mae", float("nan"))])
-    run.weights(summarize([np.array([-2.0, -0.3, 0.0, 0.3, 7.5], dtype="float32")], (-0.3, 0.0, 0.3)))
+    arrays = {"dense": [-2.0, -0.3, 0.0, 0.3, 7.5], "block/a": [0.25, -0.125], "block/b": [1.5]}
+    layers = {
+        name: summarize_weights([np.array(values, "f")], (-0.3, 0.0, 0.3), before=[np.ones(len(values), "f")])
+        for name, values in arrays.items()
+    }
+    run.weights(layers, most_layers=1)
+    run.gradients_norm(0.625)
+    run.weights_took(0.25)
     run.end()
 
 
 def _of_prometheus(series: list[tuple[dict[str, str], float]]) -> Values:
-    ours = {"model", "outcome", "metric", "le"}
+    ours = {"model", "outcome", "metric", "layer", "le"}
     return {
         (
             labels["__name__"],
@@ -99,8 +105,10 @@ def test_all_exits_agree(
         key: value for key, value in read.items() if key[0].startswith("gangplank_train_")
     }
     assert {value for (name, _), value in scraped.items() if name.endswith("duration_seconds_count")} == {6}
-    assert "gangplank_train_mae" not in {name for name, _ in scraped}
-    assert scraped["gangplank_train_model_weights_sum", frozenset({("model", 'a "model"\\n')})] == 5.5
+    names = {name for name, _ in scraped}
+    assert "gangplank_train_mae" not in names
+    assert {f"gangplank_train_layer_weights_{part}" for part in ("bucket", "sum", "count", "norm")} <= names
+    assert scraped["gangplank_train_model_weights_sum", frozenset({("model", 'a "model"\\n')})] == 7.125
 
 
 def _info(values: Values) -> set[tuple[str, frozenset[tuple[str, str]]]]:

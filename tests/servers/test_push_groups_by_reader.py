@@ -10,11 +10,10 @@ from pushes import NEVER
 from realservers import Gateway
 from trainings import LOSS, samples, telemetry_for, train
 
-from gangplank import PushgatewayExporter, PushgatewayMetricReader, Telemetry
+from gangplank import PushgatewayExporter, PushgatewayMetricReader, Telemetry, summarize_weights
 from gangplank.metrics import Phase
 from gangplank.runs import Run
 from gangplank.testing import ManualClock
-from gangplank.weights import summarize
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def test_a_run_is_the_same_through_a_reader(gateway: Gateway, provider: MeterPro
     with Telemetry(exporters=[exporter], meter_provider=provider, clock=ManualClock()) as telemetry:
         train(telemetry, metrics={"loss": 0.1, "a": 1e-300, "b": -3.0})
         run = Run(telemetry, Phase.TEST, 'the "other"\n')
-        run.weights(summarize([np.array([0.5], dtype="float32")], (-1.0, 1.0)))
+        run.weights(summarize_weights([np.array([0.5], dtype="float32")], (-1.0, 1.0)))
         run.end()
         telemetry.flush()
         assert provider.force_flush()

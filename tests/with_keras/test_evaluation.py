@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from keras_suite import At, data, raising, regression
 
-from gangplank import Telemetry, TelemetryCallback
+from gangplank import Telemetry, TelemetryCallback, Weights
 from gangplank.catalogue import EVALUATION
 from gangplank.testing import InMemoryExporter
 
@@ -17,7 +17,7 @@ def _test_names(exporter: InMemoryExporter) -> set[str]:
 def test_every_evaluation_row_of_the_catalogue_has_a_value(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
     """A plain evaluate gives every row and the values that it returns."""
     x, y = data()
-    callback = TelemetryCallback(telemetry, histogram_buckets=[0.0])
+    callback = TelemetryCallback(telemetry, weights=Weights(layers=1))
     returned = regression().evaluate(x, y, verbose=0, callbacks=[callback], return_dict=True)
     assert {row.prometheus_name for row in EVALUATION} <= exporter.names()
     for key, value in returned.items():

@@ -17,8 +17,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from seen import Seen
 
-from gangplank import ConfigurationError, KerasInstrumentor, Telemetry, TelemetryCallback, TelemetryModel
+from gangplank import ConfigurationError, KerasInstrumentor, Telemetry, TelemetryCallback, TelemetryModel, Weights
 from gangplank.testing import InMemoryExporter
+from gangplank_keras.settings import resolve
 
 METHODS = ("fit", "evaluate", "predict", "predict_on_batch", "__call__")
 
@@ -401,6 +402,7 @@ def test_settings(instrumentor: KerasInstrumentor, monkeypatch: pytest.MonkeyPat
     reader = InMemoryMetricReader()
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_METRICS", "loss")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_HISTOGRAM_BUCKETS", "-1, 0, 1")
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_WEIGHTS_LAYERS", "1")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_MODEL_NAME", "other")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_KERAS_ATTRIBUTES", "team=ml")
     provider = MeterProvider([reader], shutdown_on_exit=False)
@@ -418,7 +420,31 @@ def test_settings(instrumentor: KerasInstrumentor, monkeypatch: pytest.MonkeyPat
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
-    assert any("model_weights" in name for name in names)
+    assert {"gangplank_train_model_weights_bucket", "gangplank_train_layer_weights_norm"} <= names
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "weights"),
+    [
+        ({}, {}, None),
+        ({}, {"WEIGHTS_LAYERS": "0", "WEIGHTS_UPDATES": "false"}, None),
+        ({}, {"HISTOGRAM_BUCKETS": "auto"}, Weights()),
+        ({"histogram_buckets": [0.5]}, {"HISTOGRAM_BUCKETS": "auto"}, Weights(histogram_buckets=[0.5])),
+        ({}, {"WEIGHTS_MAX_SHARE": "0.01"}, Weights(max_share=0.01)),
+        (
+            {"weights_updates": True},
+            {"WEIGHTS_EVERY_N_EPOCHS": "5", "WEIGHTS_LAYERS": "7", "WEIGHTS_GRADIENTS": "True"},
+            Weights(every_n_epochs=5, layers=7, updates=True, gradients=True),
+        ),
+    ],
+)
+def test_settings_of_weights(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], variables: dict[str, str], weights: Weights | None
+) -> None:
+    """Weights are read if any of them asks for it; then the distribution is there, too."""
+    for name, text in variables.items():
+        monkeypatch.setenv(f"OTEL_INSTRUMENTATION_KERAS_{name}", text)
+    assert resolve(given).weights == weights
 
 
 @pytest.mark.parametrize(
@@ -431,6 +457,8 @@ def test_settings(instrumentor: KerasInstrumentor, monkeypatch: pytest.MonkeyPat
         ({"meter_provider": 3}, TypeError),
         ({"every_n_steps": 0}, ConfigurationError),
         ({"model_name": ""}, ConfigurationError),
+        ({"weights_layers": -1}, ConfigurationError),
+        ({"weights_updates": "yes"}, TypeError),
     ],
 )
 def test_wrong_arguments(instrumentor: KerasInstrumentor, argument: dict[str, Any], error: type[Exception]) -> None:
@@ -443,7 +471,14 @@ def test_wrong_arguments(instrumentor: KerasInstrumentor, argument: dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("variable", "text"), [("DISABLED", "fit"), ("HISTOGRAM_BUCKETS", "a,b"), ("HISTOGRAM_BUCKETS", "1,0")]
+    ("variable", "text"),
+    [
+        ("DISABLED", "fit"),
+        ("HISTOGRAM_BUCKETS", "a,b"),
+        ("HISTOGRAM_BUCKETS", "1,0"),
+        ("WEIGHTS_MAX_SHARE", "1%"),
+        ("WEIGHTS_LAYERS", "1001"),
+    ],
 )
 def test_a_wrong_variable(
     instrumentor: KerasInstrumentor,
