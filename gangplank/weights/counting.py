@@ -21,7 +21,7 @@ from gangplank.weights.tally import Tally
 
 _PIECE = 1 << 17
 """Values looked at at a time: with float32, half a megabyte."""
-_PIECES_WORTH_A_THREAD = 4
+_WORTH_A_THREAD = 4 * _PIECE
 _MOST_THREADS = 4
 """More do not help: by then the memory is what is waited for."""
 
@@ -53,8 +53,9 @@ def summarize_weights(
         TypeError: an array does not hold real numbers.
     """
     pieces = list(_pieces(arrays, before))
-    # Beyond the first, a thread must have something to do that is longer than starting it.
-    threads = min(threads or min(_cores(), _MOST_THREADS), 1 + len(pieces) // _PIECES_WORTH_A_THREAD)
+    # A thread must have something to do that takes longer than to start it.
+    worth = 1 + sum(piece.size for piece, _ in pieces) // _WORTH_A_THREAD
+    threads = min(threads or min(_cores(), _MOST_THREADS), worth)
     compares = before is not None
     if threads == 1:
         return _tallied(pieces, bounds, compares=compares).summary()

@@ -209,7 +209,7 @@ class Kept(Endpoint):
 
 
 def test_a_distribution_of_weights_is_a_true_histogram_to_an_exporter() -> None:
-    """Buckets, sum, count and extremes are those of the state, negatives included, and no gauges say the same a second time."""
+    """Buckets, sum, count and extremes are those of the state, negatives included, and no gauges say the same again."""
     kept = Kept()
     with Telemetry(exporters=[kept]) as telemetry:
         state = telemetry.state
