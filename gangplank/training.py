@@ -6,6 +6,7 @@ import threading
 from collections.abc import Container, Iterable, Mapping
 from typing import SupportsFloat
 
+from gangplank import checks
 from gangplank.catalogue import metric
 from gangplank.metrics import Outcome, Phase
 from gangplank.run_spans import EPOCH, VALIDATION
@@ -48,6 +49,7 @@ class TrainingRun(Run):
             count: How many steps.
         """
         with self.telemetry.trouble.contained("report a step"):
+            checks.count("count", count)
             self._begin_own_epoch()
             self.step_to(self._steps_of_epoch + count)
             if values is not None:

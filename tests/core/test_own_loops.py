@@ -126,6 +126,20 @@ def test_what_is_no_number_is_left_out(
     assert caplog.records[0].exc_info is None
 
 
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2"])
+def test_a_number_of_steps_that_is_none(
+    telemetry: Telemetry, memory: InMemoryExporter, caplog: pytest.LogCaptureFixture, count: Any
+) -> None:
+    """Is said once, and counts nothing; the loop goes on."""
+    with telemetry.training_run("net") as run:
+        for _ in range(2):
+            run.step(count=count)
+        run.step()
+    assert memory.value("gangplank_train_steps_total") == 1
+    assert len(caplog.records) == 1
+    assert "count must be" in caplog.text
+
+
 def test_no_mapping(telemetry: Telemetry, memory: InMemoryExporter) -> None:
     """Is no epoch less."""
     nothing: Any = None
