@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from gangplank.weights import bounds as buckets
+from gangplank.weights.bounds import fitting
 from gangplank.weights.counting import flat_copy, largest_magnitude, summarize_weights
 from gangplank.weights.options import Weights
 from gangplank.weights.summary import WeightSummary
 from gangplank_keras import device_weights, tensors
 
 _logger = logging.getLogger("gangplank.keras")
+
+
+_Key = tuple[int, int]
+"""A variable, and which of the tensors that make it up."""
 
 
 class Part(NamedTuple):
@@ -31,6 +36,14 @@ class Part(NamedTuple):
     before: npt.NDArray[Any] | None = None
 
 
+class _Found(NamedTuple):
+    """A tensor of the model: the same one, if the key is the same and the shape is."""
+
+    key: _Key
+    layer: str
+    tensor: Any
+
+
 class Measuring:
     """Measures the weights of one model again and again, with the same bounds.
 
@@ -42,9 +55,10 @@ class Measuring:
 
     def __init__(self, model: Any, options: Weights, *, compares: bool) -> None:  # noqa: ANN401 - Keras is untyped
         self._model = model
-        self._bounds = options.histogram_buckets
+        given = options.histogram_buckets
+        self._bounds = None if isinstance(given, str) else tuple(given or ())
         self._compares = compares
-        self._before: dict[int, Any] = {}
+        self._before: dict[_Key, Any] = {}
         self._uses_devices = True
 
     def begin(self) -> list[Part]:
@@ -87,23 +101,26 @@ class Measuring:
 
     def keep(self) -> None:
         """Keep a copy of the weights as they are, for those measured next to be compared with."""
-        for number, (_, tensor) in enumerate(self._tensors()):
-            self._before[number] = self._kept(tensor)
+        for key, _, tensor in self._tensors():
+            self._before[key] = self._kept(tensor)
 
-    def _begun(self, found: list[tuple[str, Any]]) -> list[Part]:
-        bounds = self._settled_bounds([tensor for _, tensor in found])
-        return [self._part(number, layer, tensor, bounds) for number, (layer, tensor) in enumerate(found)]
+    def _begun(self, found: list[_Found]) -> list[Part]:
+        bounds = self._settled_bounds([one.tensor for one in found])
+        return [self._part(one, bounds) for one in found]
 
-    def _part(self, number: int, layer: str, tensor: Any, bounds: tuple[float, ...]) -> Part:  # noqa: ANN401
-        before = self._before.get(number)
+    def _part(self, found: _Found, bounds: tuple[float, ...]) -> Part:
+        key, layer, tensor = found
+        before = self._before.get(key)
+        if before is not None and math.prod(before.shape) != math.prod(tensor.shape):
+            before = None
         if self._on_device(tensor):
             part = Part(layer, device_weights.begin(tensor, bounds, before))
             if self._compares:
-                self._before[number] = self._kept(tensor)
+                self._before[key] = self._kept(tensor)
             return part
         array = tensors.array_of(tensor)
         if self._compares and before is None:
-            self._before[number] = flat_copy(array)
+            self._before[key] = flat_copy(array)
         return Part(layer, array, before)
 
     def _kept(self, tensor: Any) -> Any:  # noqa: ANN401
@@ -112,10 +129,8 @@ class Measuring:
     def _settled_bounds(self, found: list[Any]) -> tuple[float, ...]:
         """Return the bounds; if they are to fit the weights, those that are found first decide."""
         if self._bounds is None:
-            return ()
-        if self._bounds == buckets.AUTO:
-            self._bounds = buckets.fitting(max(map(self._largest, found), default=0.0))
-        return tuple(bound for bound in self._bounds if not isinstance(bound, str))
+            self._bounds = fitting(max(map(self._largest, found), default=0.0))
+        return self._bounds
 
     def _largest(self, tensor: Any) -> float:  # noqa: ANN401
         if not self._on_device(tensor):
@@ -126,11 +141,11 @@ class Measuring:
     def _on_device(self, tensor: Any) -> bool:  # noqa: ANN401
         return self._uses_devices and not tensors.is_on_host(tensor) and device_weights.suits(tensor)
 
-    def _tensors(self) -> Iterator[tuple[str, Any]]:
+    def _tensors(self) -> Iterator[_Found]:
         for variable in self._model.trainable_variables:
             layer = _layer(variable.path, str(self._model.name))
-            for tensor in tensors.of_variable(variable):
-                yield layer, tensor
+            for number, tensor in enumerate(tensors.of_variable(variable)):
+                yield _Found((id(variable), number), layer, tensor)
 
 
 def _layer(path: str, model: str) -> str:

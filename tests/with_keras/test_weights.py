@@ -194,6 +194,24 @@ def test_how_far_the_weights_moved(
     assert exporter.value(RATIO, model="net") == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.skipif(tensors.ARE_IMMUTABLE, reason="on JAX, Keras cannot freeze a layer of a model that it trains")
+def test_a_layer_that_is_frozen_does_not_mix_up_the_others(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Each variable is compared with what it was itself."""
+    model = nested()
+    taken: list[Any] = []
+
+    def freeze() -> None:
+        settle()
+        model.layers[0].trainable = False
+        taken.append([keras.ops.convert_to_numpy(variable.value).copy() for variable in model.layers[1].weights])
+
+    callback = TelemetryCallback(telemetry, weights=Weights(every_n_epochs=1, updates=True, layers=3))
+    model.fit(*data(), epochs=2, verbose=0, callbacks=[callback, At("on_epoch_end", freeze)])
+    before, after = (np.concatenate([np.ravel(array) for array in arrays]) for arrays in taken)
+    ratio = exporter.value("gangplank_train_layer_weights_update_ratio", model="net", layer="two")
+    assert ratio == pytest.approx(np.linalg.norm(after - before) / np.linalg.norm(before), rel=1e-4)
+
+
 def test_the_norm_of_the_gradients_where_they_outlive_the_step(
     telemetry: Telemetry, exporter: InMemoryExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
