@@ -1,9 +1,10 @@
-"""Which process of a job that runs as several this one is, as launchers say in the environment."""
+"""Which process of a job that runs as several this one is, as launchers say."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 
 _VARIABLES = (
@@ -15,7 +16,22 @@ _TENSORFLOW = "TF_CONFIG"
 
 
 def rank(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
-    """Return this process's rank and the variable that tells it, or None if the job has no other process."""
+    """Return this process's rank and the variable or the launcher that tells it, or None if it is alone in its job."""
+    return _of_ray() or _of_environment(environ)
+
+
+def _of_ray() -> tuple[int, str] | None:
+    """Return what Ray Train says in a worker of its own, whose environment is that of whatever started Ray there."""
+    train = sys.modules.get("ray.train")
+    try:
+        context = None if train is None else train.get_context()
+        number, count = (None, 1) if context is None else (context.get_world_rank(), context.get_world_size())
+    except Exception:  # noqa: BLE001 - this is no such worker, which each version of Ray says in its own way
+        return None
+    return (int(number), "Ray Train") if isinstance(number, int) and count > 1 else None
+
+
+def _of_environment(environ: Mapping[str, str]) -> tuple[int, str] | None:
     for variable, of in _VARIABLES:
         number, count = environ.get(variable, ""), environ.get(of, "")
         if number.isdecimal() and count.isdecimal() and int(count) > 1:

@@ -104,6 +104,7 @@ class Run:
         self._take_back = telemetry.on_close(self._cut_off)
 
     def __enter__(self) -> Self:
+        self.telemetry.notify()
         return self
 
     def __exit__(

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
@@ -259,6 +259,17 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         lifetime.close(self._exits, error)
+
+    def __reduce__(self) -> NoReturn:
+        """Say what to do instead.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "a Telemetry cannot be pickled, nor can what reports to it: make both in the process that uses them, as in "
+            "the function that the workers of a job run"
+        )
 
     def _attach(self, exporter: Exporter[_H]) -> _H:
         with self._lock:

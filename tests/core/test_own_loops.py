@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pushes import NEVER
 
-from gangplank import ConfigurationError, Telemetry
-from gangplank.testing import InMemoryExporter, ManualClock
+from gangplank import ConfigurationError, PushgatewayExporter, Telemetry
+from gangplank.testing import FakeGateway, InMemoryExporter, ManualClock
 
 
 class Scalar:
@@ -43,6 +44,16 @@ def test_a_loop(telemetry: Telemetry, memory: InMemoryExporter, clock: ManualClo
     assert memory.value("gangplank_train_running", model="net") == 0
     assert memory.value("gangplank_train_elapsed_time_seconds") == 10
     assert outcome(memory) == ["success"]
+
+
+@pytest.mark.parametrize(("kind", "phase"), [("training_run", "train"), ("evaluation_run", "test")])
+def test_a_run_is_there_when_it_begins(fake_gateway: FakeGateway, kind: str, phase: str) -> None:
+    """A process that is killed soon after has shown what it was doing, and the outcome of the run before is gone."""
+    exporter = PushgatewayExporter(fake_gateway.address, "mnist", interval=NEVER)
+    with Telemetry(exporters=[exporter]) as telemetry, getattr(telemetry, kind)("net"):
+        (request, *_) = fake_gateway.wait_for(1)
+    assert request.path.endswith(f"/phase/{phase}")
+    assert f"gangplank_{phase}_elapsed_time_seconds" in request.body
 
 
 def test_time_between_epochs_is_of_the_next_ones_first_step(

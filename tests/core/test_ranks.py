@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +54,34 @@ def tensorflow(cluster: object, kind: str, index: object) -> dict[str, str]:
 def test_what_launchers_say(environ: dict[str, str], expected: tuple[int, str] | None) -> None:
     """Only where there are several processes; nonsense is no rank."""
     assert rank(environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "expected"),
+    [
+        (1, 2, (1, "Ray Train")),
+        (0, 2, (0, "Ray Train")),
+        (0, 1, (3, "SLURM_PROCID")),
+        (None, None, (3, "SLURM_PROCID")),
+    ],
+)
+def test_what_ray_train_says(
+    monkeypatch: pytest.MonkeyPatch, number: int | None, count: int | None, expected: tuple[int, str]
+) -> None:
+    """Its workers have the environment of what started Ray on their machine, which is no rank among them."""
+    context = SimpleNamespace(get_world_rank=lambda: number, get_world_size=lambda: count)
+    monkeypatch.setitem(sys.modules, "ray.train", SimpleNamespace(get_context=lambda: context))
+    assert rank({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}) == expected
+
+
+def test_ray_train_outside_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the program that starts the job: it says so by raising."""
+
+    def get_context() -> object:
+        raise RuntimeError("`get_context` cannot be used outside of a Ray Train training function.")
+
+    monkeypatch.setitem(sys.modules, "ray.train", SimpleNamespace(get_context=get_context))
+    assert rank({}) is None
 
 
 @pytest.mark.parametrize("number", [0, 1])

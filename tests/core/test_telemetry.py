@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import pickle
 import socket
 import subprocess
 import threading
@@ -312,6 +313,12 @@ def test_flush_after_close_says_so() -> None:
     telemetry.close()
     with pytest.raises(ExportError, match="closed"):
         telemetry.flush()
+
+
+def test_it_says_why_it_cannot_be_pickled() -> None:
+    """As when it was made in the program that starts a job, and not in the function that the job's workers run."""
+    with pytest.raises(TypeError, match="in the process that uses them"):
+        pickle.dumps({"callbacks": [Telemetry()]})
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])

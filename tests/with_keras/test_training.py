@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import time
 from typing import Any
 
@@ -72,6 +73,12 @@ def test_durations_add_up(telemetry: Telemetry, exporter: InMemoryExporter) -> N
     assert steps.count == 16
     assert 0 < steps.sum <= elapsed
     assert 0 < epoch <= elapsed
+
+
+def test_a_callback_says_why_it_cannot_be_pickled(telemetry: Telemetry) -> None:
+    """It cannot go to the workers of a job without its telemetry."""
+    with pytest.raises(TypeError, match="in the process that uses them"):
+        pickle.dumps(TelemetryCallback(telemetry))
 
 
 def test_weights_are_those_of_the_model(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
