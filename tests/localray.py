@@ -77,7 +77,7 @@ class LocalRay:
 def local_ray(home: Path) -> Iterator[LocalRay]:
     """Have Ray at hand until the block ends, when nothing is left of it."""
     needs.module("ray")
-    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # noqa: S108 - sockets have short paths only
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
     ray = LocalRay(folder, home)
     try:
         yield ray

@@ -13,9 +13,9 @@ from pathlib import Path
 # Ray listens on loopback then, as on those two it does anyway. A cluster of several machines does without.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-import ray  # noqa: E402
-from ray import serve  # noqa: E402
-from replica import MODEL, Digits  # noqa: E402
+import ray
+from ray import serve
+from replica import MODEL, Digits
 
 _REPLICAS = 2
 

@@ -12,10 +12,10 @@ os.environ["KERAS_BACKEND"] = "jax"
 # Ray listens on loopback then, as on those two it does anyway. A cluster of several machines does without.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-import ray  # noqa: E402
-import worker  # noqa: E402
-from ray.train import RunConfig, ScalingConfig  # noqa: E402
-from ray.train.v2.jax import JaxTrainer  # noqa: E402
+import ray
+import worker
+from ray.train import RunConfig, ScalingConfig
+from ray.train.v2.jax import JaxTrainer
 
 _WORKERS = 2
 

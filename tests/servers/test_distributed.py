@@ -8,9 +8,11 @@ from pathlib import Path
 
 import needs
 import pytest
-from realservers import Gateway, Prometheus, free_port
+from localray import local_ray
+from realservers import Gateway, Prometheus, free_port, wait_for
 
 SCRIPT = Path(__file__).parent / "scripts" / "distributed.py"
+RAY_JOB = SCRIPT.with_name("ray_job.py")
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
@@ -48,3 +50,19 @@ def test_two_processes(backend: str, gateway: Gateway, prometheus: Prometheus) -
     assert loss == pytest.approx(losses[0])
     ((_, value),) = prometheus.wait_for('count(gangplank_train_running{job="together"})')
     assert value == 2
+
+
+def test_a_worker_of_ray_train_fails(gateway: Gateway, prometheus: Prometheus, tmp_path: Path) -> None:
+    """It says so; the other, which Ray kills for it, can say nothing, but stood there as one that trains."""
+    home, log = tmp_path / "home", tmp_path / "log"
+    home.mkdir()
+    with local_ray(home) as ray:
+        with ray.running(log, RAY_JOB, gateway.address, str(home)) as job:
+            assert job.wait(120) == 1, log.read_text()
+        assert "there is no more data" in log.read_text()
+        wait_for(lambda: not ray.left())
+    ((failed, _),) = prometheus.wait_for('gangplank_train_outcome{job="together", outcome="failed"} == 1')
+    assert (failed["rank"], failed["model"]) == ("1", "net")
+    running = prometheus.query('gangplank_train_running{job="together"}')
+    assert {labels["rank"]: value for labels, value in running} == {"0": 1, "1": 0}
+    assert prometheus.query('sum(gangplank_train_outcome{job="together", rank="0"})')[0][1] == 0
