@@ -67,7 +67,7 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(PIP) "$(TORCH)"  # first, and exactly this one: the extras below are then content with it
-	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,opentelemetry,otlp,examples]" --group test
+	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,opentelemetry,otlp,examples,ray]" --group test
 	@touch $@
 
 $(VENV)/.check: $(VENV)/bin/python pyproject.toml

@@ -15,12 +15,12 @@ SCRIPT = Path(__file__).parent / "scripts" / "distributed.py"
 RAY_JOB = SCRIPT.with_name("ray_job.py")
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
 def test_two_processes(backend: str, gateway: Gateway, prometheus: Prometheus) -> None:
     """Each shows that it runs and how fast, and the first what both have come to."""
     needs.module("keras")
     needs.module(backend)
-    together = f"127.0.0.1:{free_port()}"
+    together = ",".join(f"127.0.0.1:{free_port()}" for _ in range(2))
     processes = [
         subprocess.Popen(
             [sys.executable, SCRIPT, backend, str(rank), "2", together, gateway.address],
@@ -30,7 +30,11 @@ def test_two_processes(backend: str, gateway: Gateway, prometheus: Prometheus) -
         )
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=120) for process in processes]
+    try:
+        said = [process.communicate(timeout=120) for process in processes]
+    finally:
+        for process in processes:  # one without the others waits for ever, and TensorFlow's not even SIGTERM ends
+            process.kill()
     for process, (_, err) in zip(processes, said, strict=True):
         assert process.returncode == 0, err
     losses = [float(out.split("loss=")[1]) for out, _ in said]

@@ -1,17 +1,28 @@
-"""One of several processes that train together: distributed.py jax|torch RANK COUNT COORDINATOR GATEWAY."""
+"""One of several processes that train together: distributed.py BACKEND RANK COUNT ADDRESSES GATEWAY.
+
+ADDRESSES are those of all processes. JAX and PyTorch make do with the first.
+"""
 
 import importlib
+import json
 import os
 import sys
 from typing import Any
 
-backend, rank, count, coordinator, gateway = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+backend, rank, count, gateway = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[5]
+addresses = sys.argv[4].split(",")
+coordinator = addresses[0]
 os.environ["KERAS_BACKEND"] = backend
 
 if backend == "jax":
     jax: Any = importlib.import_module("jax")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, count, rank)
+elif backend == "tensorflow":
+    task = {"type": "worker", "index": rank}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+    tensorflow: Any = importlib.import_module("tensorflow")
+    strategy = tensorflow.distribute.MultiWorkerMirroredStrategy()
 else:
     torch: Any = importlib.import_module("torch")
     torch.distributed.init_process_group("gloo", f"tcp://{coordinator}", rank=rank, world_size=count)
@@ -32,6 +43,31 @@ if backend == "jax":
     model.compile("sgd", "mse")
     callback = TelemetryCallback(telemetry)
     loss = model.fit(x, y, batch_size=16, epochs=2, verbose=0, callbacks=[callback]).history["loss"][-1]
+elif backend == "tensorflow":
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)], name="net")
+        optimizer = keras.optimizers.SGD(0.01)
+        optimizer.build(model.trainable_variables)
+
+    def step(images: Any, labels: Any) -> Any:
+        """Take a step in this process, and return its share of the loss."""
+        with tensorflow.GradientTape() as tape:
+            error = tensorflow.reduce_mean((model(images) - labels) ** 2) / count
+        optimizer.apply(tape.gradient(error, model.trainable_variables))
+        return error
+
+    @tensorflow.function  # type: ignore[untyped-decorator]
+    def step_together(images: Any, labels: Any) -> Any:
+        """Take a step in all processes, and return the loss."""
+        return strategy.reduce("SUM", strategy.run(step, (images, labels)), axis=None)
+
+    with telemetry.training_run("net") as run:
+        for _ in range(2):
+            for batch in range(4):
+                rows = slice(16 * batch, 16 * (batch + 1))
+                loss = float(step_together(tensorflow.constant(x[rows]), tensorflow.constant(y[rows])))
+                run.step()
+            run.epoch({"loss": loss})
 else:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)], name="net")
     together = torch.nn.parallel.DistributedDataParallel(model)
