@@ -20,15 +20,21 @@ def rank(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
     return _of_ray() or _of_environment(environ)
 
 
-def _of_ray() -> tuple[int, str] | None:
-    """Return what Ray Train says in a worker of its own, whose environment is that of whatever started Ray there."""
+def in_ray_train() -> tuple[int, int] | None:
+    """Return the rank of a worker of Ray Train and how many there are; each is killed when its work is done."""
     train = sys.modules.get("ray.train")
     try:
         context = None if train is None else train.get_context()
-        number, count = (None, 1) if context is None else (context.get_world_rank(), context.get_world_size())
+        number, count = (None, None) if context is None else (context.get_world_rank(), context.get_world_size())
     except Exception:  # noqa: BLE001 - this is no such worker, which each version of Ray says in its own way
         return None
-    return (int(number), "Ray Train") if isinstance(number, int) and count > 1 else None
+    return (number, count) if isinstance(number, int) and isinstance(count, int) else None
+
+
+def _of_ray() -> tuple[int, str] | None:
+    """Return what Ray Train says to its workers, whose environment is that of whatever started Ray on their machine."""
+    number, count = in_ray_train() or (0, 1)
+    return (number, "Ray Train") if count > 1 else None
 
 
 def _of_environment(environ: Mapping[str, str]) -> tuple[int, str] | None:

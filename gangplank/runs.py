@@ -41,6 +41,10 @@ class Reporting(Protocol):
         """Tell the exits that there is something new."""
         ...
 
+    def run_ended(self) -> None:
+        """Deliver what a run came to, if it is now or never."""
+        ...
+
     def names(self, phase: Phase, model: str) -> Names:
         """Return the names that the metrics of that model have in that phase."""
         ...
@@ -113,6 +117,7 @@ class Run:
         with self.telemetry.trouble.contained("end a run"):
             self.end(error)
         self.telemetry.notify()
+        self.telemetry.run_ended()
 
     @property
     def is_on(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -15,7 +16,7 @@ from gangplank import binding, checks, lifetime, ranks
 from gangplank.attributes import common_labels
 from gangplank.catalogue import metric
 from gangplank.clock import Clock, SystemClock
-from gangplank.errors import ConfigurationError
+from gangplank.errors import ConfigurationError, ExportError
 from gangplank.exits import Exits
 from gangplank.exporters.given import checked, is_exporter
 from gangplank.exporters.protocol import Exporter, Handle
@@ -156,6 +157,15 @@ class Telemetry:
     def notify(self) -> None:
         """Tell the exits that something worth exporting has happened. Returns at once."""
         self._exits.notify()
+
+    def run_ended(self) -> None:
+        """Wait until the end of a run is delivered, where the process is killed before the end of the program.
+
+        Elsewhere the end of the program waits for it. What cannot be delivered is given up as it is there.
+        """
+        if ranks.in_ray_train() is not None:
+            with suppress(ExportError):
+                self.flush(lifetime.AT_EXIT)
 
     def training_run(self, model: str, *, metrics: Iterable[str] | None = None, rank: int | None = None) -> TrainingRun:
         """Begin the training run of a loop of one's own, to be used as a context manager.

@@ -209,7 +209,9 @@ class TelemetryCallback(keras.callbacks.Callback):
         if was_on and error is None:
             self._announce()
         elif was_on:
-            self.telemetry.notify()  # never more than that: the user's own exception is on its way
+            self.telemetry.notify()  # never raise: the user's own exception is on its way
+        if was_on:
+            self.telemetry.run_ended()
 
     def _announce(self) -> None:
         """Tell the exits that there is something new."""

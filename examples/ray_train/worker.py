@@ -31,7 +31,7 @@ def train(config: dict[str, Any]) -> None:
     (images, labels), *_ = digits.load(small=True)
     share = slice(rank, len(images) // workers * workers, workers)
     exporter = gangplank.PushgatewayExporter(config["gateway"], "mnist")
-    # Ray kills its workers when they are through: what was not delivered by the end of this block never is.
+    # Ray kills its workers when they are through: there is no end of a program that would close the telemetry.
     with gangplank.Telemetry(exporters=[exporter]) as telemetry:
         convnet.build().fit(
             images[share],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from processes import Page
 from pushes import NEVER
+from realservers import free_port
 from traces import named
 
 from gangplank import ConfigurationError, PushgatewayExporter, PushgatewayMetricReader, Telemetry, summarize_weights
@@ -82,6 +84,34 @@ def test_ray_train_outside_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "ray.train", SimpleNamespace(get_context=get_context))
     assert rank({}) is None
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_worker_of_ray_train_has_delivered_when_its_run_ends(
+    monkeypatch: pytest.MonkeyPatch, fake_gateway: FakeGateway, error: type[Exception] | None
+) -> None:
+    """Ray kills it then, and no end of a program comes."""
+    context = SimpleNamespace(get_world_rank=lambda: 1, get_world_size=lambda: 2)
+    monkeypatch.setitem(sys.modules, "ray.train", SimpleNamespace(get_context=lambda: context))
+    telemetry = Telemetry(exporters=[PushgatewayExporter(fake_gateway.address, "mnist", interval=NEVER)])
+    with suppress(ValueError), telemetry.training_run("net"):
+        if error is not None:
+            raise error
+    (*_, last) = [request for request in fake_gateway.requests if request.path.endswith("/phase/train/rank/1")]
+    outcome = "success" if error is None else "failed"
+    assert Page(last.body).value("gangplank_train_outcome", model="net", outcome=outcome) == 1
+    telemetry.close()
+
+
+def test_a_worker_of_ray_train_trains_without_its_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be delivered is given up."""
+    context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
+    monkeypatch.setitem(sys.modules, "ray.train", SimpleNamespace(get_context=lambda: context))
+    telemetry = Telemetry(exporters=[PushgatewayExporter(f"127.0.0.1:{free_port()}", "mnist", interval=NEVER)])
+    with telemetry.training_run("net"):
+        pass
+    assert not telemetry.is_closed
+    telemetry.close()
 
 
 @pytest.mark.parametrize("number", [0, 1])

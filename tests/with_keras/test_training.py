@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from keras_suite import At, data, regression
+from keras_suite import At, data, raising, regression
+from processes import Page
 
-from gangplank import Telemetry, TelemetryCallback, Weights
+from gangplank import PushgatewayExporter, Telemetry, TelemetryCallback, Weights
 from gangplank.catalogue import TRAINING
 from gangplank.distribution import Distribution
-from gangplank.testing import InMemoryExporter
+from gangplank.testing import FakeGateway, InMemoryExporter
 
 
 def test_every_training_row_of_the_catalogue_has_a_value(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
@@ -79,6 +83,26 @@ def test_a_callback_says_why_it_cannot_be_pickled(telemetry: Telemetry) -> None:
     """It cannot go to the workers of a job without its telemetry."""
     with pytest.raises(TypeError, match="in the process that uses them"):
         pickle.dumps(TelemetryCallback(telemetry))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_worker_of_ray_train_has_delivered_when_fit_ends(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
+    """Ray kills it once its function has returned, or raised."""
+    context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
+    monkeypatch.setitem(sys.modules, "ray.train", SimpleNamespace(get_context=lambda: context))
+    x, y = data()
+    with FakeGateway() as gateway:
+        telemetry = Telemetry(exporters=[PushgatewayExporter(gateway.address, "mnist")])
+        callbacks = [
+            TelemetryCallback(telemetry),
+            *([At("on_train_end", raising(ZeroDivisionError()))] if fails else []),
+        ]
+        with suppress(ZeroDivisionError):
+            regression().fit(x, y, verbose=0, callbacks=callbacks)
+        (*_, last) = [request.body for request in gateway.requests if request.path.endswith("/phase/train")]
+        outcome = "failed" if fails else "success"
+        assert Page(last).value("gangplank_train_outcome", outcome=outcome) == 1
+        telemetry.close()
 
 
 def test_weights_are_those_of_the_model(telemetry: Telemetry, exporter: InMemoryExporter) -> None:

@@ -16,9 +16,9 @@ trainer: Any = importlib.import_module("ray.train.v2.jax").JaxTrainer
 
 
 def work(gateway: str) -> None:
-    """Train, as one of the workers; nobody says here which."""
-    exporter = gangplank.PushgatewayExporter(gateway, "together")
-    with gangplank.Telemetry(exporters=[exporter]) as telemetry, telemetry.training_run("net") as run:
+    """Train, as one of the workers: nobody says here which, and nobody closes the telemetry."""
+    telemetry = gangplank.Telemetry(exporters=[gangplank.PushgatewayExporter(gateway, "together")])
+    with telemetry.training_run("net") as run:
         run.step()
         telemetry.flush()
         importlib.import_module("ray.train.collective").barrier()
