@@ -13,21 +13,24 @@ import numpy as np
 from gangplank.drift.monitor import MOST_BYTES
 
 
-def kept(value: Any) -> tuple[Any, int]:  # noqa: ANN401 - any nest of arrays
-    """Return a copy of what can be written to, arrays in any nest, and the bytes that all of them take.
+def size_of(value: Any) -> int:  # noqa: ANN401 - any nest of arrays
+    """Return the bytes that all arrays take, in any nest."""
+    return sum(int(getattr(leaf, "nbytes", 0)) for leaf in keras.tree.flatten(value))
+
+
+def kept(value: Any) -> Any:  # noqa: ANN401
+    """Return a copy of what can be written to, arrays in any nest.
 
     What can be neither copied nor written to, such as a data set, stays what it is.
     """
-    sizes: list[int] = []
+    return keras.tree.map_structure(_kept, value)
 
-    def keep(leaf: Any) -> Any:  # noqa: ANN401
-        sizes.append(int(getattr(leaf, "nbytes", 0)))
-        if isinstance(leaf, np.ndarray):
-            return leaf.copy()
-        # A PyTorch tensor; those of TensorFlow and JAX cannot be written to.
-        return leaf.detach().clone() if hasattr(leaf, "detach") and hasattr(leaf, "clone") else leaf
 
-    return keras.tree.map_structure(keep, value), sum(sizes)
+def _kept(leaf: Any) -> Any:  # noqa: ANN401
+    if isinstance(leaf, np.ndarray):
+        return leaf.copy()
+    # A PyTorch tensor; those of TensorFlow and JAX cannot be written to.
+    return leaf.detach().clone() if hasattr(leaf, "detach") and hasattr(leaf, "clone") else leaf
 
 
 class Recording:
@@ -45,16 +48,19 @@ class Recording:
         self._drawn: list[Any] = []
         self._size = 0
 
-    def batches(self) -> tuple[list[Any], int] | None:
-        """Return what was drawn so far and the bytes that it takes, or None if that is too much to have been kept."""
-        return None if self._size > MOST_BYTES else (list(self._drawn), self._size)
+    def batches(self) -> list[Any]:
+        """Return what was drawn so far."""
+        return list(self._drawn)
+
+    def size(self) -> int | None:
+        """Return the bytes that it takes, or None if that is too much to have been kept."""
+        return None if self._size > MOST_BYTES else self._size
 
     def _draw(self, generator: Iterable[Any]) -> Iterator[Any]:
         for batch in generator:
             if self._size <= MOST_BYTES:
-                copy, size = kept(batch)
-                self._drawn.append(copy)
-                self._size += size
+                self._drawn.append(kept(batch))
+                self._size += size_of(batch)
             else:
                 self._drawn.clear()
             yield batch
@@ -86,11 +92,17 @@ class Arguments:
                 self.kwargs = {**kwargs, name: self._recording.generator}
 
     def inputs(self) -> Any:  # noqa: ANN401
-        """Return the inputs as they were given."""
-        return self._inputs if self._recording is None else (self._recording.batches() or (None,))[0]
+        """Return the inputs as they were given; None if it is too much to have been kept."""
+        if self._recording is None:
+            return self._inputs
+        return None if self._recording.size() is None else self._recording.batches()
 
-    def kept(self) -> tuple[Any, int] | None:
-        """Return a copy of the inputs and the bytes that it takes, or None if that is too much to have been kept."""
+    def size(self) -> int | None:
+        """Return the bytes that the inputs take, or None if that is too much to have been kept."""
+        return size_of(self._inputs) if self._recording is None else self._recording.size()
+
+    def kept(self) -> Any:  # noqa: ANN401
+        """Return a copy of the inputs."""
         return kept(self._inputs) if self._recording is None else self._recording.batches()
 
 

@@ -11,7 +11,7 @@ from gangplank.drift.monitor import DriftFunction, Monitor
 from gangplank.drift_series import DriftSeries
 from gangplank.inference import TRACED, Inference
 from gangplank_keras.batches import PREDICTIONS
-from gangplank_keras.drift_inputs import Arguments, kept, name_of_inputs
+from gangplank_keras.drift_inputs import Arguments, kept, name_of_inputs, size_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -56,12 +56,11 @@ class DriftWatch:
         if self.inline:
             self._monitor.run(arguments.inputs(), y, samples)
             return
-        x = arguments.kept()
-        if x is None:
+        size = arguments.size()
+        if size is None:
             self._report.dropped(samples)
         else:
-            outputs, size = kept(y)
-            self._monitor.submit(x[0], outputs, samples, x[1] + size)
+            self._monitor.submit(samples, size + size_of(y), lambda: (arguments.kept(), kept(y)))
 
 
 def _samples(y: Any) -> int:  # noqa: ANN401

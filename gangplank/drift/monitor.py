@@ -15,9 +15,12 @@ from gangplank.drift.result import Drift
 DriftFunction = Callable[[Any, Any], Drift | None]
 """Takes the inputs and the predictions of one call."""
 
-MOST_BATCHES = 1024
-MOST_BYTES = 128 * 2**20
+MOST_SAMPLES = 16_384
+MOST_BYTES = 64 * 2**20
 """How much may wait to be tested. A single batch may be larger, if nothing else waits."""
+
+_PAUSE = 0.1
+"""Seconds for which batches gather. A thread that woke for each would take the interpreter from who predicts."""
 
 
 class Report(Protocol):
@@ -59,19 +62,18 @@ class Monitor:
         self._report = report
         self._begin()
 
-    def submit(self, x: Any, y: Any, samples: int, size: int) -> None:  # noqa: ANN401 - the model's
+    def submit(self, samples: int, size: int, keep: Callable[[], tuple[Any, Any]]) -> None:
         """Have a batch tested soon, or drop it if too much waits already.
 
         Args:
-            x: The inputs, which nobody else writes to.
-            y: The predictions, likewise.
             samples: How many there are.
             size: Bytes that they take.
+            keep: Returns the inputs and the predictions, which nobody else writes to. Called if there is room for them.
         """
         if os.getpid() != self._pid:
             self._begin()
         try:
-            is_taken = self._queue.put(_Batch(x, y, samples, size))
+            is_taken = self._queue.put(samples, size, keep)
         except RuntimeError:  # no thread can be started: the machine has no more of them, or the interpreter is ending
             is_taken = False
         if not is_taken:
@@ -108,35 +110,53 @@ class _Queue:
         self._report = report
         self._pid = os.getpid()
         self._waiting: deque[_Batch] = deque()
-        self._size = 0
-        self._is_busy = self._is_over = False
+        self._samples = self._size = 0
+        self._is_busy = self._is_over = self._is_idle = False
+        self._hurried = 0
         self._then: Callable[[], object] = _nothing
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def put(self, batch: _Batch) -> bool:
+    def put(self, samples: int, size: int, keep: Callable[[], tuple[Any, Any]]) -> bool:
         """Add a batch, and return whether there was room for it."""
         with self._changed:
-            is_full = len(self._waiting) >= MOST_BATCHES or self._size + batch.size > MOST_BYTES
-            if self._waiting and is_full:
+            is_full = self._samples + samples > MOST_SAMPLES or self._size + size > MOST_BYTES
+            if (self._samples or self._size) and is_full:
                 return False
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="gangplank-drift", daemon=True)
                 thread.start()
                 self._thread = thread
+            self._take(samples, size)
+        try:
+            batch = _Batch(*keep(), samples, size)
+        except BaseException:
+            with self._changed:
+                self._take(-samples, -size)
+            raise
+        with self._changed:
             self._waiting.append(batch)
-            self._size += batch.size
-            self._changed.notify_all()
+            if self._is_idle:
+                self._is_idle = False
+                self._changed.notify_all()
         return True
 
     def drain(self, timeout: float) -> list[_Batch]:
         """Wait until all is done, and return, no longer to be done, what is not."""
         with self._changed:
+            self._hurried += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not (self._waiting or self._is_busy), timeout)
+            self._hurried -= 1
             left = list(self._waiting)
             self._waiting.clear()
-            self._size = 0
+            for batch in left:
+                self._take(-batch.samples, -batch.size)
         return left
+
+    def _take(self, samples: int, size: int) -> None:
+        self._samples += samples
+        self._size += size
 
     def end(self, then: Callable[[], object] | None = None) -> None:
         """Let the thread end once nothing waits, and call ``then``."""
@@ -162,12 +182,16 @@ class _Queue:
         with self._changed:
             self._is_busy = False
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._waiting or self._is_over)
-            if not self._waiting:
-                return None
+            while not self._waiting:
+                if self._is_over:
+                    return None
+                self._is_idle = True
+                self._changed.wait_for(lambda: self._waiting or self._is_over)
+                self._is_idle = False
+                self._changed.wait_for(lambda: self._is_over or self._hurried, _PAUSE)
             self._is_busy = True
             batch = self._waiting.popleft()
-            self._size -= batch.size
+            self._take(-batch.samples, -batch.size)
             return batch
 
 

@@ -29,12 +29,12 @@ def test_a_forked_child_has_a_queue_of_its_own(script: Script) -> None:
 
         monitor = Monitor(detect, heard)
         for samples in (1, 2):
-            monitor.submit("x", "y", samples, 1)
+            monitor.submit(samples, 1, lambda: ("x", "y"))
         at_work.wait()
         pid = os.fork()
         if pid == 0:
             monitor.drain(30)  # nothing: none of it is its own
-            monitor.submit("x", "y", 3, 1)
+            monitor.submit(3, 1, lambda: ("x", "y"))
             monitor.drain(30)
             del monitor
             os._exit(7 if heard == [("tested", 3)] else 1)
@@ -59,7 +59,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent(script: Script) -> Non
             dropped = failed = tested
 
         monitor = Monitor(lambda x, y: None, Deaf())
-        monitor.submit("x", "y", 1, 1)
+        monitor.submit(1, 1, lambda: ("x", "y"))
         is_held, may_end = threading.Event(), threading.Event()
 
         def hold():
@@ -74,7 +74,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent(script: Script) -> Non
         if pid == 0:
             signal.alarm(10)
             monitor.drain(30)
-            monitor.submit("x", "y", 1, 1)
+            monitor.submit(1, 1, lambda: ("x", "y"))
             monitor.drain(30)
             del monitor
             gc.collect()
@@ -110,7 +110,7 @@ def test_a_child_of_a_process_that_flushes(script: Script) -> None:
         monitor = Monitor(detect, DriftSeries(telemetry, "net"))
         telemetry.on_delivery(monitor.drain)
         for count in (1, 2):
-            monitor.submit("x", "y", count, 1)
+            monitor.submit(count, 1, lambda: ("x", "y"))
         at_work.wait()
         pid = os.fork()
         if pid == 0:

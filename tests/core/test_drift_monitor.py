@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from gangplank import Drift, Telemetry
-from gangplank.drift.monitor import MOST_BATCHES, MOST_BYTES, Monitor
+from gangplank.drift.monitor import MOST_BYTES, MOST_SAMPLES, Monitor
 from gangplank.drift_series import DriftSeries
 from gangplank.inference import Inference
 from gangplank.testing import InMemoryExporter
@@ -79,10 +79,15 @@ def monitor(detector: Detector, heard: Heard) -> Monitor:
     return Monitor(detector, heard)
 
 
+def keeping(x: Any, y: Any) -> Callable[[], tuple[Any, Any]]:
+    """Return a function that returns both."""
+    return lambda: (x, y)
+
+
 def hold(monitor: Monitor, detector: Detector) -> None:
     """Have the detector at work on a batch, and nothing waiting."""
     detector.may_go_on.clear()
-    monitor.submit("held", "held", 1, 10)
+    monitor.submit(1, 10, lambda: ("held", "held"))
     assert detector.is_at_work.wait(30)
 
 
@@ -95,7 +100,7 @@ def test_batches_are_tested_in_order_on_one_thread_of_its_own(
     assert threading.active_count() == before
     batches = [([number], object()) for number in range(100)]
     for x, y in batches:
-        monitor.submit(x, y, 3, 8)
+        monitor.submit(3, 8, keeping(x, y))
     monitor.drain(30)
     assert all(
         given is kept
@@ -112,33 +117,61 @@ def test_batches_are_tested_in_order_on_one_thread_of_its_own(
 def test_those_who_predict_do_not_wait(monitor: Monitor, detector: Detector, heard: Heard) -> None:
     """A batch is taken while the function is at work on another."""
     hold(monitor, detector)
-    monitor.submit("x", "y", 2, 10)
+    monitor.submit(2, 10, lambda: ("x", "y"))
     assert heard.batches == []
     detector.may_go_on.set()
     monitor.drain(30)
     assert heard.batches == [("tested", 1), ("tested", 2)]
 
 
-def test_so_many_batches_wait_and_no_more(monitor: Monitor, detector: Detector, heard: Heard) -> None:
-    """What there is no room for is dropped at once, and there is room again later."""
+def test_so_many_samples_wait_and_no_more(monitor: Monitor, detector: Detector, heard: Heard) -> None:
+    """What there is no room for is dropped at once, without being copied, and there is room again later."""
     hold(monitor, detector)
-    for _ in range(MOST_BATCHES):
-        monitor.submit("x", "y", 2, 1)
+    for _ in range(4):
+        monitor.submit(MOST_SAMPLES // 4, 1, lambda: ("x", "y"))
     assert heard.batches == []
-    monitor.submit("x", "y", 5, 1)
+    monitor.submit(5, 1, lambda: pytest.fail("there was no room for it"))
     assert heard.batches == [("dropped", 5)]
     detector.may_go_on.set()
     monitor.drain(30)
-    monitor.submit("x", "y", 7, 1)
+    monitor.submit(7, 1, lambda: ("x", "y"))
     monitor.drain(30)
-    assert heard.batches == [("dropped", 5), ("tested", 1), *[("tested", 2)] * MOST_BATCHES, ("tested", 7)]
+    assert heard.batches == [("dropped", 5), ("tested", 1), *[("tested", MOST_SAMPLES // 4)] * 4, ("tested", 7)]
+
+
+def test_a_batch_that_cannot_be_copied_takes_no_room(monitor: Monitor, detector: Detector, heard: Heard) -> None:
+    """The fault is the caller's to report; those that come later find the queue as it was."""
+    hold(monitor, detector)
+
+    def fail() -> tuple[Any, Any]:
+        raise MemoryError
+
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            monitor.submit(MOST_SAMPLES, MOST_BYTES, fail)
+    monitor.submit(MOST_SAMPLES, MOST_BYTES, lambda: ("x", "y"))
+    assert heard.batches == []
+    detector.may_go_on.set()
+    monitor.drain(30)
+    assert heard.batches == [("tested", 1), ("tested", MOST_SAMPLES)]
+
+
+def test_batches_gather_before_they_are_tested(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread does not wake for each: it would take the interpreter from who predicts."""
+    monkeypatch.setattr("gangplank.drift.monitor._PAUSE", 3600.0)
+    monitor = Monitor(lambda _x, _y: None, heard)
+    for _ in range(3):
+        monitor.submit(2, 1, lambda: ("x", "y"))
+    assert heard.batches == []
+    monitor.drain(30)
+    assert heard.batches == [("tested", 2)] * 3
 
 
 def test_so_many_bytes_wait_and_no_more(monitor: Monitor, detector: Detector, heard: Heard) -> None:
     """A smaller one may still fit where a larger one did not."""
     hold(monitor, detector)
     for samples, size in ((1, MOST_BYTES // 2), (2, MOST_BYTES // 2), (3, 1), (4, 0)):
-        monitor.submit("x", "y", samples, size)
+        monitor.submit(samples, size, lambda: ("x", "y"))
     assert heard.batches == [("dropped", 3)]
     detector.may_go_on.set()
     monitor.drain(30)
@@ -150,8 +183,8 @@ def test_a_single_batch_may_be_larger_than_all_that_may_wait(
 ) -> None:
     """Else a model with large inputs would never be tested; beside it nothing else waits."""
     hold(monitor, detector)
-    monitor.submit("x", "y", 2, MOST_BYTES + 1)
-    monitor.submit("x", "y", 3, 1)
+    monitor.submit(2, MOST_BYTES + 1, lambda: ("x", "y"))
+    monitor.submit(3, 1, lambda: ("x", "y"))
     assert heard.batches == [("dropped", 3)]
     detector.may_go_on.set()
     monitor.drain(30)
@@ -170,7 +203,7 @@ def test_a_function_that_fails_goes_on_with_the_next_batch(heard: Heard) -> None
 
     monitor = Monitor(detect, heard)
     for samples in (1, 2, 3, 4):
-        monitor.submit("x", "y", samples, 1)
+        monitor.submit(samples, 1, lambda: ("x", "y"))
     monitor.drain(5)
     assert heard.batches == [("failed", 1), ("failed", 2), ("failed", 3), ("tested", 4)]
     assert [type(error) for error in heard.errors] == [ValueError, SystemExit, KeyboardInterrupt]
@@ -180,11 +213,11 @@ def test_draining_ends_though_the_function_does_not(monitor: Monitor, detector: 
     """What still waits then is dropped; what the function is at work on is told once it is done."""
     hold(monitor, detector)
     for samples in (2, 3):
-        monitor.submit("x", "y", samples, MOST_BYTES // 2)
+        monitor.submit(samples, MOST_BYTES // 2, lambda: ("x", "y"))
     monitor.drain(0.01)
     assert heard.batches == [("dropped", 2), ("dropped", 3)]
     for samples in (4, 5):
-        monitor.submit("x", "y", samples, MOST_BYTES // 2)
+        monitor.submit(samples, MOST_BYTES // 2, lambda: ("x", "y"))
     assert len(heard.batches) == 2
     detector.may_go_on.set()
     monitor.drain(30)
@@ -201,7 +234,7 @@ def test_draining_waits_for_the_batch_at_hand(heard: Heard) -> None:
         return None
 
     monitor = Monitor(detect, heard)
-    monitor.submit("x", "y", 1, 1)
+    monitor.submit(1, 1, lambda: ("x", "y"))
     assert is_at_work.wait(30)
     monitor.drain(30)
     is_drained.set()
@@ -245,7 +278,7 @@ def test_the_thread_ends_with_its_monitor(detector: Detector, heard: Heard) -> N
     """Once it has done what waits: a server that loads models anew does not gather threads."""
     monitor = Monitor(detector, heard)
     hold(monitor, detector)
-    monitor.submit("x", "y", 2, 1)
+    monitor.submit(2, 1, lambda: ("x", "y"))
     [thread] = detector.threads
     del monitor
     gc.collect()
@@ -266,8 +299,8 @@ def test_a_thread_that_could_not_begin_begins_with_a_later_batch(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         with contextlib.suppress(RuntimeError):
-            monitor.submit("x", "y", 1, 1)
-    monitor.submit("x", "y", 2, 1)
+            monitor.submit(1, 1, lambda: ("x", "y"))
+    monitor.submit(2, 1, lambda: ("x", "y"))
     monitor.drain(5)
     assert ("tested", 2) in heard.batches
 
@@ -285,7 +318,7 @@ def test_what_still_waits_when_a_model_goes_is_not_shown_for_it(telemetry: Telem
         return Drift(1, 0.01, 0.5)
 
     monitor = Monitor(detect, DriftSeries(telemetry, model.model))
-    monitor.submit("x", "y", 2, 1)
+    monitor.submit(2, 1, lambda: ("x", "y"))
     assert is_at_work.wait(30)
     del model, monitor
     may_go_on.set()

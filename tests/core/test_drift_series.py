@@ -169,7 +169,7 @@ def test_a_flush_waits_for_what_is_being_tested(fake_gateway: FakeGateway) -> No
     let_go = telemetry.on_delivery(lambda _: may_go_on.set())  # not before the flush is under way
     take_back = telemetry.on_delivery(monitor.drain)
     for _ in range(3):
-        monitor.submit("x", "y", 2, 1)
+        monitor.submit(2, 1, lambda: ("x", "y"))
     assert at_work.wait(30)
     telemetry.flush(timeout=30)
     sent: dict[str, float] = {}
@@ -180,7 +180,7 @@ def test_a_flush_waits_for_what_is_being_tested(fake_gateway: FakeGateway) -> No
     let_go()
     may_go_on.clear()
     at_work.clear()
-    monitor.submit("x", "y", 2, 1)
+    monitor.submit(2, 1, lambda: ("x", "y"))
     assert at_work.wait(30)
     telemetry.flush(timeout=30)  # returns, though the function is at work: nobody asked to wait for it any more
     may_go_on.set()
@@ -199,7 +199,7 @@ def test_a_close_waits_and_not_for_ever(telemetry: Telemetry, memory: InMemoryEx
     monitor = Monitor(hang, series)
     telemetry.on_delivery(monitor.drain)
     for count in (1, 2):
-        monitor.submit("x", "y", count, 1)
+        monitor.submit(count, 1, lambda: ("x", "y"))
     assert at_work.wait(30)
     telemetry.close(timeout=0.1)
     assert samples(memory) == {"dropped": 2}

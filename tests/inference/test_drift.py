@@ -242,7 +242,7 @@ def test_inputs_by_the_models_own_name(telemetry: Telemetry) -> None:
 
 def test_more_than_can_wait_is_dropped(telemetry: Telemetry, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the function hangs, predictions go on; what there is no room for is dropped, and counted by the sample."""
-    monkeypatch.setattr(monitor, "MOST_BATCHES", 2)
+    monkeypatch.setattr(monitor, "MOST_SAMPLES", 2 * SAMPLES)
     watcher = Watcher()
     watcher.go_on.clear()
     proxy = _watched(telemetry, watcher)
