@@ -27,6 +27,10 @@ class Owner(Protocol):
         """Return cells to keep these parts in; the lock is held."""
         ...
 
+    def release(self, cells: Cells) -> None:
+        """Take back cells that are no longer used; the lock is held."""
+        ...
+
     def written(self, metric: Metric) -> None:
         """Hear of a write to a series of ``metric``, with the lock held."""
         ...
@@ -263,6 +267,8 @@ class Snapshot(Series):
         """Replace the distribution."""
         with self._owner.lock:
             if distribution.bounds != self._bounds:
+                if self._cells is not None:
+                    self._owner.release(self._cells)
                 self._bounds, self._cells = distribution.bounds, None
             cells = self._own()
             extremes = (math.nan if one is None else one for one in (distribution.least, distribution.greatest))

@@ -208,6 +208,10 @@ class State:
         """Return cells to keep these parts in; the lock is held."""
         return self._storage.allocate(parts)
 
+    def release(self, cells: Cells) -> None:
+        """Take back cells that are no longer used; the lock is held."""
+        self._storage.release(cells)
+
     def listen(self, listener: Listener) -> None:
         """Tell ``listener`` of every metric there is, and of all to come."""
         with self.lock:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from gangplank.catalogue import metric
+from gangplank.catalogue import CATALOGUE, metric
 from gangplank.metrics import Phase
 from gangplank.state import State
 from gangplank.weights.layers import largest
@@ -24,6 +25,7 @@ class WeightSeries:
         self._state = state
         self._phase = phase
         self._labels = dict(labels)
+        self._layers: set[str] = set()
 
     def show(self, whole: WeightSummary, layers: Mapping[str, WeightSummary], most_layers: int) -> None:
         """Show what was read last.
@@ -41,20 +43,29 @@ class WeightSeries:
             "min": whole.distribution.least,
             "max": whole.distribution.greatest,
         }.items():
-            if value is not None:
-                self._gauge(f"model_weights_{part}", value)
+            # What has no value any more must not stay on show as it was last.
+            self._gauge(f"model_weights_{part}", math.nan if value is None else value)
         self._update("model_weights_update_ratio", whole)
         if most_layers:
             shown, combined = largest(layers, most_layers)
             self._gauge("layer_weights_combined", combined)
             for name, summary in shown.items():
                 self._layer(name, summary)
+            for gone in self._layers - shown.keys():
+                self._drop(gone)
+            self._layers = set(shown)
 
     def _layer(self, name: str, summary: WeightSummary) -> None:
         self._distribution("layer_weights", summary, layer=name)
         self._gauge("layer_weights_norm", summary.norm, layer=name)
         self._gauge("layer_weights_nonfinite", summary.nonfinite, layer=name)
         self._update("layer_weights_update_ratio", summary, layer=name)
+
+    def _drop(self, layer: str) -> None:
+        """Take away the series of a layer that is frozen by now, or one of the others."""
+        rows = (one for one in CATALOGUE if one.phase is self._phase and "layer" in one.attributes)
+        for row in rows:
+            self._state.drop(row, **self._labels, layer=layer)
 
     def _distribution(self, suffix: str, summary: WeightSummary, **labels: str) -> None:
         if summary.distribution.bounds:

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 
 from gangplank.distribution import Distribution
-from gangplank.weights.counting import rounded_down
 from gangplank.weights.summary import Update, WeightSummary
+from gangplank.weights.tally import rounded_down
 
 _ops: Any = keras.ops
 

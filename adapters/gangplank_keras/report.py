@@ -51,16 +51,27 @@ class Report:
 
     def leave(self, error: BaseException | None) -> None:
         """End the run as the Keras call ended, if it is on still."""
-        if self.run.is_on:
-            self.read_model()
-            if error is not None and self._weights is not None:
+        try:
+            if self.run.is_on:
+                self._read_what_is_left(error)
+        except BaseException as interruption:  # Ctrl-C, while the weights are read
+            error = interruption
+            if self._weights is not None:
                 self._weights.give_up()
-            elif self._weights is not None:
+            raise
+        finally:
+            with self._contained("end a run"):
+                self.run.end(error)
+
+    def _read_what_is_left(self, error: BaseException | None) -> None:
+        self.read_model()
+        if self._weights is not None:
+            if error is None:
                 self._weights.end(self._completed)
-            if isinstance(error, Exception):
-                self._read_last_loss()
-        with self._contained("end a run"):
-            self.run.end(error)
+            else:
+                self._weights.give_up()
+        if isinstance(error, Exception):
+            self._read_last_loss()
 
     def _read_last_loss(self) -> None:
         """A run that was stopped because of its loss, as by TerminateOnNaN(raise_error=True), has diverged."""

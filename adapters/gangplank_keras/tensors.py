@@ -61,18 +61,22 @@ def array_of(tensor: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
+def gives_gradients(model: Any) -> bool:  # noqa: ANN401
+    """Whether :func:`gradients_norm` can know them."""
+    # What a LossScaleOptimizer has scaled them by, it may have changed since.
+    is_scaled = isinstance(getattr(model, "optimizer", None), keras.optimizers.LossScaleOptimizer)
+    return _BACKEND == "torch" and not is_scaled
+
+
 def gradients_norm(model: Any) -> float | None:  # noqa: ANN401
     """Return the L2 norm of the last step's gradients, or None where they are gone with the step.
 
     PyTorch keeps them with the variables until the next step begins.
     """
-    if _BACKEND != "torch":
+    if not gives_gradients(model):
         return None
-    gradients = [variable.value.grad for variable in model.trainable_variables]
     ops: Any = keras.ops
+    gradients = [variable.value.grad for variable in model.trainable_variables]
     norms = [ops.norm(gradient.detach()) for gradient in gradients if gradient is not None]
-    return float(ops.norm(ops.stack(norms))) if norms else None
-
-
-GIVES_GRADIENTS = _BACKEND == "torch"
-"""Whether :func:`gradients_norm` can know them."""
+    scale = getattr(getattr(model, "optimizer", None), "loss_scale_factor", None) or 1.0
+    return float(ops.norm(ops.stack(norms))) / float(scale) if norms else None

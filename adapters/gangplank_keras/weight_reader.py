@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from gangplank.locks import Lock
 from gangplank.runs import Run
 from gangplank.training import TrainingRun
 from gangplank.weights.options import Weights
@@ -39,7 +40,7 @@ class WeightReader:
         self._compares = options.updates and isinstance(run, TrainingRun) and run.is_first
         self._measuring = Measuring(model, options, compares=self._compares)
         self._beside: threading.Thread | None = None
-        self._reporting = threading.Lock()
+        self._reporting = Lock()  # also in a forked child, where what is read beside is read no more
         self._is_over = False
         self._read_after: int | None = None
 
@@ -48,8 +49,11 @@ class WeightReader:
         if self._compares:
             with self._trouble.contained("read the weights"):
                 self._measuring.keep()
-        if self._options.gradients and not tensors.GIVES_GRADIENTS:
-            _logger.warning("the norm of gradients is not exported: of Keras's backends, PyTorch alone keeps them")
+        if self._options.gradients and not tensors.gives_gradients(self._model):
+            _logger.warning(
+                "the norm of gradients is not exported: only PyTorch keeps them, and not with a LossScaleOptimizer as "
+                "they are"
+            )
 
     def end_epoch(self, completed: int) -> None:
         """Read the weights if they are due: beside the training where it leaves tensors alone that are held, else now.
@@ -93,25 +97,32 @@ class WeightReader:
 
     def _read(self) -> None:
         began = self._clock.monotonic()
-        self._report(self._measuring.finish(self._measuring.begin()), began)
+        try:
+            self._report(self._measuring.finish(self._measuring.begin()))
+        finally:
+            self._took(began)
 
     def _read_beside(self, parts: list[Part], began: float) -> None:
-        with self._trouble.contained("read the weights"):
-            self._report(self._measuring.finish(parts, threads=1), began)
+        try:
+            with self._trouble.contained("read the weights"):
+                self._report(self._measuring.finish(parts, threads=1))
+        finally:
+            self._took(began)
         self._run.telemetry.notify()
 
-    def _report(self, layers: Mapping[str, WeightSummary], began: float) -> None:
+    def _report(self, layers: Mapping[str, WeightSummary]) -> None:
         with self._reporting:
             if self._is_over or not self._run.is_on:
                 return
-            self._run.weights(layers, most_layers=self._options.layers)
-            if isinstance(self._run, TrainingRun):
-                self._report_training(self._run, self._clock.monotonic() - began)
+            self._run.weights(layers or self._measuring.nothing(), most_layers=self._options.layers)
+            if isinstance(self._run, TrainingRun) and self._options.gradients:
+                norm = tensors.gradients_norm(self._model)
+                if norm is not None:
+                    self._run.gradients_norm(norm)
 
-    def _report_training(self, run: TrainingRun, took: float) -> None:
-        if self._options.gradients:
-            norm = tensors.gradients_norm(self._model)
-            if norm is not None:
-                run.gradients_norm(norm)
+    def _took(self, began: float) -> None:
+        """Take note of what a reading cost, be it that it failed."""
+        took = self._clock.monotonic() - began
         self._schedule.took(took)
-        run.weights_took(took)
+        if isinstance(self._run, TrainingRun):
+            self._run.weights_took(took)

@@ -61,7 +61,7 @@ def _runs(phase: Phase, what: str) -> tuple[Metric, ...]:
             phase,
             "nonfinite",
             Kind.COUNTER,
-            "NaN or infinite values seen in a metric; for model_weights, in the weights.",
+            "NaN or infinite values seen in a metric; for model_weights, in the weights whenever they are read.",
             unit="{value}",
             attributes=("model", "metric"),
         ),

@@ -1,4 +1,4 @@
-"""Arrays of weights to one summary, in one pass over memory.
+"""Arrays of weights to summaries, in one pass over memory.
 
 Arrays are read where they lie, in pieces that fit a processor core's cache, on several cores. The extra memory is the
 same for a model of any size.
@@ -6,27 +6,43 @@ same for a model of any size.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gangplank.weights.summary import WeightSummary
-from gangplank.weights.tally import Tally
+from gangplank.weights.tally import LONGEST, Scratch, Tally
 
-_PIECE = 1 << 17
-"""Values looked at at a time: with float32, half a megabyte."""
-_WORTH_A_THREAD = 4 * _PIECE
+_WORTH_A_THREAD = 1 << 18
+"""Fewer values are read before another thread has begun."""
+_WORTH_SHARING = 1 << 14
+"""What is done with smaller arrays is too short for threads not to be in one another's way."""
 _MOST_THREADS = 4
 """More do not help: by then the memory is what is waited for."""
 
 _Array = npt.NDArray[Any]
-_Piece = tuple[_Array, _Array | None]
+
+
+class Part(NamedTuple):
+    """Weights of a layer.
+
+    Attributes:
+        layer: The layer's name.
+        weights: An array of any shape and real dtype.
+        before: What :func:`flat_copy` made of it earlier, to be compared with; it is overwritten with what it is now.
+    """
+
+    layer: str
+    weights: _Array
+    before: _Array | None = None
 
 
 def summarize_weights(
@@ -39,11 +55,11 @@ def summarize_weights(
     """Sort the values of ``arrays`` into buckets, and say how large they are.
 
     Args:
-        arrays: Arrays of any shape and real dtype; float16 and bfloat16 included.
+        arrays: Arrays of any shape and real dtype, float16 and bfloat16 included; 64-bit integers count as doubles.
         bounds: Upper-inclusive bucket bounds, strictly increasing, finite. A value equal to a bound, compared
             exactly as a real number, belongs to that bound's bucket.
-        before: What :func:`flat_copy` made of each array earlier, to be compared with. They are overwritten with the
-            present values.
+        before: What :func:`gangplank.weights.counting.flat_copy` made of each array earlier, to be compared with. They
+            are overwritten with the present values.
         threads: How many to use at the most; by default as many as there are processor cores, up to four.
 
     Returns:
@@ -51,85 +67,135 @@ def summarize_weights(
 
     Raises:
         TypeError: an array does not hold real numbers.
+        ValueError: what is compared differs in size.
     """
-    pieces = list(_pieces(arrays, before))
-    # A thread must have something to do that takes longer than to start it.
-    worth = 1 + sum(piece.size for piece, _ in pieces) // _WORTH_A_THREAD
-    threads = min(threads or min(_cores(), _MOST_THREADS), worth)
-    compares = before is not None
-    if threads == 1:
-        return _tallied(pieces, bounds, compares=compares).summary()
-    with ThreadPoolExecutor(threads, thread_name_prefix="gangplank-weights") as pool:
-        tallies = [pool.submit(_tallied, pieces, bounds, compares=compares) for _ in range(threads)]
-    return reduce(add, (tally.result().summary() for tally in tallies))
+    arrays = list(arrays)
+    kept: Sequence[_Array | None] = [None] * len(arrays) if before is None else before
+    parts = [Part("", weights, earlier) for weights, earlier in zip(arrays, kept, strict=True)]
+    return summarize_layers(parts, bounds, threads=threads).get("") or Tally(Scratch(bounds), compares=False).summary()
+
+
+def summarize_layers(
+    parts: list[Part], bounds: tuple[float, ...], *, threads: int | None = None
+) -> dict[str, WeightSummary]:
+    """Return the summary of each layer, in the order in which they come.
+
+    Args:
+        parts: The weights. The list is emptied: each array is let go of as soon as it has been read.
+        bounds: As for :func:`summarize_weights`.
+        threads: As there.
+
+    Raises:
+        TypeError: an array does not hold real numbers.
+        ValueError: what is compared differs in size.
+    """
+    _check(parts)
+    compared = {layer: True for layer, _, _ in parts}
+    for layer, _, before in parts:
+        compared[layer] &= before is not None
+    sizes = (part.weights.size for part in parts)
+    worth = 1 + sum(size for size in sizes if size >= _WORTH_SHARING) // _WORTH_A_THREAD
+    pieces = _Pieces(parts)
+
+    def tallied() -> dict[str, Tally]:
+        scratch, tallies = Scratch(bounds), dict[str, Tally]()
+        with np.errstate(all="ignore"):
+            for layer, values, before in pieces:
+                if layer not in tallies:
+                    tallies[layer] = Tally(scratch, compares=compared[layer])
+                tallies[layer].add(values, before if compared[layer] else None)
+        return tallies
+
+    found = _side_by_side(tallied, min(threads or min(_cores(), _MOST_THREADS), worth))
+    nothing = Scratch(bounds)
+    return {
+        layer: reduce(add, summaries)
+        if (summaries := [tallies[layer].summary() for tallies in found if layer in tallies])
+        else Tally(nothing, compares=is_compared).summary()
+        for layer, is_compared in compared.items()
+    }
 
 
 def largest_magnitude(arrays: Iterable[npt.NDArray[Any]]) -> float:
-    """Return the largest magnitude among the values, or NaN if one of them is; 0 of none."""
+    """Return the largest finite magnitude among the values, 0 of none."""
     largest = 0.0
-    for piece, _ in _pieces(arrays, None):
+    for _, values, _ in _Pieces([Part("", array) for array in arrays]):
         with np.errstate(invalid="ignore"):
-            largest = float(np.maximum(largest, np.maximum(-float(piece.min()), float(piece.max()))))
+            extremes = float(values.min()), float(values.max())
+        if not all(map(math.isfinite, extremes)):
+            numbers = values[np.isfinite(values)]
+            extremes = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
+        largest = max(largest, -extremes[0], extremes[1])
     return largest
 
 
 def flat_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a copy of an array, flat, in the order in which it lies in memory."""
-    return array.flatten(order="K")
+    """Return a copy of an array, flat, in the order in which its pieces are read."""
+    return array.flatten(order="K" if array.flags.forc else "C")
 
 
-def rounded_down(bounds: tuple[float, ...], dtype: np.dtype[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Return for each bound the largest value of ``dtype`` that is not above it.
+class _Pieces:
+    """Pieces of arrays, none of them empty, for several threads that iterate at once."""
 
-    Comparing with that is the same as comparing in double precision; comparing float32 values with a bound rounded
-    to float32 is not: 0.1 rounds up, and would take in a weight just above 0.1.
+    def __init__(self, parts: list[Part]) -> None:
+        self._lock = threading.Lock()
+        self._parts = deque(parts)
+        parts.clear()
+        self._cut = self._pieces()
+
+    def __iter__(self) -> Iterator[Part]:
+        return self
+
+    def __next__(self) -> Part:
+        with self._lock:
+            return next(self._cut)
+
+    def _pieces(self) -> Iterator[Part]:
+        while self._parts:
+            layer, weights, before = self._parts.popleft()
+            # In the order of memory that is a view; an array with gaps is copied piece by piece.
+            flat: Any = weights.ravel(order="K") if weights.flags.forc else weights.flat
+            for start in range(0, weights.size, LONGEST):
+                stop = start + LONGEST
+                yield Part(layer, flat[start:stop], None if before is None else before[start:stop])
+
+
+def _check(parts: list[Part]) -> None:
+    for _, weights, before in parts:
+        if not np.can_cast(weights.dtype, np.float64, "same_kind"):  # also bfloat16 can be
+            raise TypeError(f"weights must be real numbers, not {weights.dtype}")
+        if before is not None and before.shape != (weights.size,):
+            raise ValueError(f"before must have the shape ({weights.size},), as flat_copy has it, got {before.shape}")
+
+
+def _side_by_side(work: Any, threads: int) -> list[dict[str, Tally]]:  # noqa: ANN401
+    """Call ``work`` on so many threads, this one among them, and return what each returned.
+
+    A pool would refuse when the interpreter is ending, as it does while a training thread finishes alone.
     """
-    exact = np.asarray(bounds, dtype=np.float64)
-    with np.errstate(over="ignore"):  # a bound beyond float32 becomes infinite, and is stepped back where it is above
-        rounded = exact.astype(dtype)
-        below = np.nextafter(rounded, dtype.type(-np.inf))
-    return np.where(rounded.astype(np.float64) > exact, below, rounded)
+    found: list[dict[str, Tally]] = []
+    errors: list[BaseException] = []
 
-
-def _tallied(pieces: list[_Piece], bounds: tuple[float, ...], *, compares: bool) -> Tally:
-    """Tally pieces until there are no more; several threads can do so with one list."""
-    tally = Tally(bounds, _PIECE, compares=compares)
-    known: dict[np.dtype[Any], npt.NDArray[Any]] = {}
-    while True:
+    def run() -> None:
         try:
-            piece, before = pieces.pop()
-        except IndexError:
-            return tally
-        values: npt.NDArray[np.floating[Any]] = piece.astype(_exact(piece.dtype), copy=False)
-        if values.dtype not in known:
-            known[values.dtype] = rounded_down(bounds, values.dtype)
-        tally.add(values, known[values.dtype])
-        if before is not None:
-            tally.add_update(values, before.astype(values.dtype, copy=False))
-            before[...] = piece
+            found.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised below, on the caller's thread
+            errors.append(error)
 
-
-def _pieces(arrays: Iterable[_Array], before: Sequence[_Array] | None) -> Iterable[_Piece]:
-    """Yield flat pieces, none of them empty, each with its piece of ``before``."""
-    for number, array in enumerate(arrays):
-        _exact(array.dtype)
-        flat = array.ravel(order="K")  # a view, unless the array has gaps
-        for start in range(0, flat.size, _PIECE):
-            stop = start + _PIECE
-            yield flat[start:stop], None if before is None else before[number][start:stop]
-
-
-def _exact(dtype: np.dtype[Any]) -> type[np.float32 | np.float64]:
-    """Return float32 or float64, whichever holds the values of ``dtype`` exactly.
-
-    Raises:
-        TypeError: neither does.
-    """
-    if dtype.kind not in "biufV":
-        raise TypeError(f"weights must be real numbers, not {dtype}")
-    # bfloat16, the float8 and the int4 types come from ml_dtypes with kind "V" or "f" and at most two bytes.
-    small = dtype == np.float32 or dtype.itemsize <= np.dtype(np.float16).itemsize
-    return np.float32 if small else np.float64
+    others: list[threading.Thread] = []
+    for _ in range(threads - 1):
+        thread = threading.Thread(target=run, name="gangplank-weights-helper", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads are to be had
+            break
+        others.append(thread)
+    run()
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return found
 
 
 def _cores() -> int:

@@ -32,5 +32,7 @@ def largest(layers: Mapping[str, WeightSummary], most: int) -> tuple[dict[str, W
     shown = {name: layers[name] for name in by_size[:most]}
     others = [layers[name] for name in by_size[most:]]
     if most and others:
+        shown.pop(OTHER, None)  # a layer that is really called that is one of the others
+        others = [layers[name] for name in layers if name not in shown]
         shown[OTHER] = reduce(add, others)
     return shown, len(others) if most else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from gangplank.locks import Lock
 
 
 class Schedule:
@@ -16,7 +16,7 @@ class Schedule:
     def __init__(self, every_n_epochs: int | None, max_share: float | None) -> None:
         self._every_n_epochs = every_n_epochs
         self._max_share = max_share
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._spent = self._last = 0.0
 
     def is_due(self, completed: int, elapsed: float) -> bool:

@@ -62,9 +62,9 @@ class WeightSummary:
 
     @property
     def norm(self) -> float:
-        """The L2 norm."""
+        """The L2 norm, or NaN if none of the weights is a number."""
         if not self.distribution.count:
-            return 0.0
+            return math.nan if self.nonfinite else 0.0
         return math.hypot(math.sqrt(self.squared_deviations), self.mean * math.sqrt(self.distribution.count))
 
     def __add__(self, other: WeightSummary) -> WeightSummary:

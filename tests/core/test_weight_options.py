@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gangplank import ConfigurationError, Weights, summarize_weights
 from gangplank.weights.bounds import AUTO, fitting
+from gangplank.weights.counting import largest_magnitude
 from gangplank.weights.layers import OTHER, largest, whole
 from gangplank.weights.schedule import Schedule
 from gangplank.weights.summary import WeightSummary
@@ -72,7 +73,7 @@ def test_what_is_not_allowed_is_said_at_construction(
 def test_bounds_that_fit_are_symmetric_and_spaced_evenly_on_a_logarithmic_scale(magnitude: float) -> None:
     """Float32 holds each of them exactly, whatever the weights are."""
     bounds = fitting(magnitude)
-    assert len(bounds) <= 30
+    assert len(bounds) == 21
     assert bounds == tuple(-bound for bound in reversed(bounds))
     positive = [bound for bound in bounds if bound > 0]
     assert all(right == 2 * left for left, right in pairwise(positive))
@@ -84,6 +85,20 @@ def test_bounds_that_fit_are_symmetric_and_spaced_evenly_on_a_logarithmic_scale(
 def test_bounds_that_fit_leave_room_to_grow(magnitude: float) -> None:
     """Twice the largest weight is within them, eight times is not: they would be wasted."""
     assert 2 * magnitude <= fitting(magnitude)[-1] < 4 * magnitude
+
+
+@pytest.mark.parametrize("largest", [0.0, math.nan, math.inf])
+def test_where_there_is_nothing_to_fit_the_bounds_are_those_for_one(largest: float) -> None:
+    """A model of zeros, or one that has diverged."""
+    assert fitting(largest) == fitting(1.0)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_not_finite_does_not_choose_bounds(order: int) -> None:
+    """Whichever comes first."""
+    arrays = [np.asarray([0.5, np.nan], np.float32), np.asarray([-3.0, np.inf], np.float32), np.zeros(0, np.float32)]
+    assert largest_magnitude(arrays[::order]) == 3.0
+    assert largest_magnitude([np.asarray([np.nan])]) == 0.0
 
 
 def layers(**sizes: int) -> dict[str, WeightSummary]:
@@ -98,6 +113,13 @@ def test_the_largest_layers_are_shown_and_the_others_together() -> None:
     assert shown[OTHER].distribution.cumulative == (0, 6, 6)
     assert shown[OTHER].norm == pytest.approx(0.5 * math.sqrt(6))
     assert combined == 3
+
+
+def test_a_layer_that_is_called_like_the_others_is_one_of_them() -> None:
+    """No weight is lost."""
+    shown, combined = largest(layers(_other=5, b=3, c=2), 2)
+    assert {name: summary.distribution.count for name, summary in shown.items()} == {"b": 3, OTHER: 7}
+    assert combined == 2
 
 
 @pytest.mark.parametrize("most", [3, 4])

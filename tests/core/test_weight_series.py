@@ -72,6 +72,28 @@ def test_what_has_no_value_any_more_is_not_shown(telemetry: gangplank.Telemetry,
     assert shown == {"gangplank_train_model_weights_min"}
 
 
+def test_weights_that_are_all_nan_have_no_size(telemetry: gangplank.Telemetry, memory: InMemoryExporter) -> None:
+    """Neither 0 nor the last good one: a run has diverged, and looks like it."""
+    run = TrainingRun(telemetry, "net")
+    run.weights({"a": summarize_weights([array(1, 2)], BOUNDS)}, most_layers=1)
+    run.weights({"a": summarize_weights([array(np.nan, np.nan)], BOUNDS)}, most_layers=1)
+    shown = {name for name in memory.names() if "weights_" in name}
+    assert shown == {"gangplank_train_layer_weights_nonfinite", "gangplank_train_layer_weights_combined"}
+    assert memory.value("gangplank_train_layer_weights_nonfinite", model="net", layer="a") == 2
+    assert memory.value("gangplank_train_model_weights", model="net") == Distribution(BOUNDS, (0, 0, 0), 0.0)
+
+
+def test_layers_that_are_gone_are_not_shown(telemetry: gangplank.Telemetry, memory: InMemoryExporter) -> None:
+    """One that was frozen, or that is now among the others."""
+    run = TrainingRun(telemetry, "net")
+    one, two = summarize_weights([array(1)], BOUNDS), summarize_weights([array(1, 2)], BOUNDS)
+    run.weights({"a": two, "b": one, "c": one}, most_layers=1)
+    run.weights({"b": two, "c": one}, most_layers=2)
+    for part in ("", "_norm", "_nonfinite"):
+        series = memory.series(f"gangplank_train_layer_weights{part}")
+        assert {labels["layer"] for labels, _ in series} == {"b", "c"}
+
+
 def test_without_bounds_there_is_no_distribution(telemetry: gangplank.Telemetry, memory: InMemoryExporter) -> None:
     """A histogram of one bucket would say nothing."""
     with TrainingRun(telemetry, "net") as run:

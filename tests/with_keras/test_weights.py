@@ -212,22 +212,94 @@ def test_a_layer_that_is_frozen_does_not_mix_up_the_others(telemetry: Telemetry,
     assert ratio == pytest.approx(np.linalg.norm(after - before) / np.linalg.norm(before), rel=1e-4)
 
 
+KEEPS_GRADIENTS = keras.backend.backend() == "torch"
+
+
+@pytest.mark.parametrize("scale", [None, 64.0])
 def test_the_norm_of_the_gradients_where_they_outlive_the_step(
-    telemetry: Telemetry, exporter: InMemoryExporter, caplog: pytest.LogCaptureFixture
+    telemetry: Telemetry, exporter: InMemoryExporter, caplog: pytest.LogCaptureFixture, scale: float | None
 ) -> None:
-    """On PyTorch it is that of the last step; elsewhere it is said that there is none."""
-    model = regression(optimizer=keras.optimizers.SGD(0.5))
+    """On PyTorch it is that of the last step, whatever the loss was scaled by; elsewhere the log says there is none."""
+    model = regression(optimizer=keras.optimizers.SGD(0.5, loss_scale_factor=scale))
     x, y = data()
     before = weights_of(model)
     callback = TelemetryCallback(telemetry, weights=Weights(gradients=True))
     model.fit(x, y, batch_size=len(x), verbose=0, callbacks=[callback])
     norm = exporter.value("gangplank_train_model_gradients_norm", model="net")
-    if tensors.GIVES_GRADIENTS:
+    if KEEPS_GRADIENTS:
         assert norm == pytest.approx(np.linalg.norm(weights_of(model) - before) / 0.5, rel=1e-4)
         assert "gradients" not in caplog.text
     else:
         assert norm is None
         assert caplog.text.count("the norm of gradients is not exported") == 1
+
+
+def test_gradients_of_unknown_scale_are_not_exported(
+    telemetry: Telemetry, exporter: InMemoryExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By what a LossScaleOptimizer has multiplied them, the step itself may have changed."""
+    model = regression(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01)))
+    model.fit(*data(), verbose=0, callbacks=[TelemetryCallback(telemetry, weights=Weights(gradients=True))])
+    assert exporter.value("gangplank_train_model_gradients_norm", model="net") is None
+    assert caplog.text.count("the norm of gradients is not exported") == 1
+
+
+def test_ctrl_c_while_the_weights_are_read_ends_the_run(
+    telemetry: Telemetry, exporter: InMemoryExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the host's, and goes on its way; a run that is over does not stay on."""
+    monkeypatch.setattr(Measuring, "finish", lambda *_, **__: raising(KeyboardInterrupt())())
+    with pytest.raises(KeyboardInterrupt):
+        regression().fit(*data(), verbose=0, callbacks=[TelemetryCallback(telemetry, histogram_buckets=[0.0])])
+    assert exporter.value("gangplank_train_running", model="net") == 0
+    assert exporter.value("gangplank_train_outcome", model="net", outcome="interrupted") == 1
+
+
+def test_readings_that_fail_are_counted_against_their_share(
+    exporter: InMemoryExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose weights cannot be read is not tried again after each epoch."""
+    clock, readings = ManualClock(), 0
+
+    def failing(*_: Any, **__: Any) -> Any:
+        nonlocal readings
+        readings += 1
+        clock.advance(100)
+        raise OSError
+
+    monkeypatch.setattr(Measuring, "finish", failing)
+    with Telemetry(exporters=[exporter], clock=clock) as telemetry:
+        callback = TelemetryCallback(telemetry, weights=Weights(max_share=0.5))
+        tick, wait = At("on_epoch_begin", lambda: clock.advance(1)), At("on_epoch_end", settle)
+        regression().fit(*data(), epochs=9, verbose=0, callbacks=[tick, callback, wait])
+    assert readings == 2  # after the first epoch, and at the end
+    assert exporter.value("gangplank_train_model_weights_time_seconds_total", model="net") == 200
+    assert exporter.value("gangplank_train_outcome", model="net", outcome="success") == 1
+
+
+def test_layers_of_one_name_are_told_apart(telemetry: Telemetry, exporter: InMemoryExporter) -> None:
+    """Keras leaves out in which model of a model a layer is."""
+    inputs = keras.Input((3,))
+    halves = [keras.Model(one := keras.Input((3,)), keras.layers.Dense(2, name="d")(one)) for _ in range(2)]
+    model = keras.Model(inputs, keras.layers.Concatenate()([half(inputs) for half in halves]), name="net")
+    model.compile(optimizer="sgd", loss="mse")
+    x, _ = data()
+    callback = TelemetryCallback(telemetry, weights=Weights(layers=5))
+    model.fit(x, np.zeros((len(x), 4)), verbose=0, callbacks=[callback])
+    shown = {labels["layer"]: value for labels, value in exporter.series("gangplank_train_layer_weights_norm")}
+    norms = [float(np.sqrt(sum((weight**2).sum() for weight in half.get_weights()))) for half in halves]
+    assert shown == {"d": pytest.approx(norms[0]), "d_2": pytest.approx(norms[1])}
+
+
+def test_a_model_with_nothing_to_train_has_an_empty_distribution(
+    telemetry: Telemetry, exporter: InMemoryExporter
+) -> None:
+    """It is there, and says so."""
+    model = regression()
+    model.trainable = False
+    model.compile(loss="mse")
+    model.evaluate(*data(), verbose=0, callbacks=[TelemetryCallback(telemetry, histogram_buckets=[0.0])])
+    assert exporter.value("gangplank_test_model_weights", model="net") == Distribution((0.0,), (0, 0), 0.0)
 
 
 def test_reading_backs_off_when_it_takes_more_than_its_share(
