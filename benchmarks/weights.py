@@ -78,9 +78,9 @@ def boosted(parts: list[Array]) -> None:
         found.fill(-part, threads=2)
 
 
-def fitted(parts: list[Array]) -> None:
-    """Ours the first time, when bounds are chosen."""
-    summarize_weights(parts, fitting(largest_magnitude(parts)))
+def small(parts: list[Array]) -> list[Array]:
+    """Return the same weights in a thousand arrays, as many small layers have them."""
+    return [piece for part in parts for piece in np.array_split(part, 250)]
 
 
 def ways(parts: list[Array], folder: Path | None) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -89,9 +89,13 @@ def ways(parts: list[Array], folder: Path | None) -> Iterator[tuple[str, Callabl
     yield "summarize_weights, 21 bounds", lambda: summarize_weights(parts, BOUNDS)
     yield "... one thread", lambda: summarize_weights(parts, BOUNDS, threads=1)
     yield "... 13 bounds", lambda: summarize_weights(parts, tuple(HISTOGRAM_WEIGHT_BUCKETS_0_3))
-    yield "... 21 bounds that fit", lambda: fitted(parts)
+    bounds = fitting(largest_magnitude(parts))
+    yield '... 21 bounds that fit ("auto")', lambda: summarize_weights(parts, bounds)
+    yield "... choosing them, which is done once", lambda: largest_magnitude(parts)
     kept = list(map(flat_copy, parts))
-    yield "... with updates", lambda: summarize_weights(parts, BOUNDS, before=kept)
+    yield '... "auto" with updates', lambda: summarize_weights(parts, bounds, before=kept)
+    pieces = small(parts)
+    yield '... "auto", of a thousand arrays', lambda: summarize_weights(pieces, bounds)
     yield "np.histogram", lambda: histogram(parts)
     yield "np.searchsorted and np.bincount", lambda: searched(parts)
     if find_spec("boost_histogram"):

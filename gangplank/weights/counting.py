@@ -21,7 +21,7 @@ import numpy.typing as npt
 from gangplank.weights.summary import WeightSummary
 from gangplank.weights.tally import LONGEST, Scratch, Tally
 
-_WORTH_A_THREAD = 1 << 18
+_WORTH_A_THREAD = 1 << 19
 """Fewer values are read before another thread has begun."""
 _WORTH_SHARING = 1 << 14
 """What is done with smaller arrays is too short for threads not to be in one another's way."""
