@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import needs
 from prometheus_client.parser import text_string_to_metric_families
 
-_READY_WITHIN = 20.0
+_READY_WITHIN = 60.0
 T = TypeVar("T")
 
 
