@@ -142,16 +142,16 @@ def _predecessor(parts: list[Array], folder: Path | None) -> Callable[[], object
 
 
 def measure(read: Callable[[], object], rounds: int) -> Cost:
-    """Return the median time, and the most memory, of several readings after a first one."""
-    read()
+    """Return the most memory of a first reading, and the median time of several after it."""
     gc.collect()
     before = _high_water()
+    read()
+    after = _high_water(reset=False)
     seconds = []
     for _ in range(rounds):
         began = perf_counter()
         read()
         seconds.append(perf_counter() - began)
-    after = _high_water(reset=False)
     return Cost(statistics.median(seconds), None if before is None or after is None else max(after - before, 0))
 
 
