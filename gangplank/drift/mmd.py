@@ -1,0 +1,189 @@
+"""Drift of whole rows, whatever its kind: the maximum mean discrepancy between a sliding window and a reference."""
+
+from __future__ import annotations
+
+import logging
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from gangplank import checks
+from gangplank.drift.calibration import Schedule, streams, tail
+from gangplank.drift.mmd_kernel import Kernel
+from gangplank.drift.mmd_streams import WINDOWS, Reference, Sampling, Streams, thinned
+from gangplank.drift.mmd_window import Window
+from gangplank.drift.result import DriftResult
+from gangplank.drift.rows import Rows, Subject
+from gangplank.errors import ConfigurationError
+
+_FEWEST_WINDOWS = 2 * WINDOWS
+_ENOUGH_WINDOWS = 20
+_SLACK = 1e-6
+"""What float32 cannot tell from the threshold is no drift: predictions that are alike make statistics that are."""
+
+_log = logging.getLogger("gangplank.drift")
+
+
+class MMDDrift:
+    """Detects that rows are distributed differently from a reference: a kernel two-sample test, made online.
+
+    The squared maximum mean discrepancy between the last ``window`` rows and the reference is evaluated every
+    ``stride`` rows. It notices any change of the distribution, in one column or between columns. The threshold comes
+    from simulated streams of the reference's own rows: without drift, ``ert`` rows pass between false alarms on
+    average, however they come in batches. After a detection the window is filled with rows of the reference again.
+
+    Gretton et al., "A Kernel Two-Sample Test", JMLR 13 (2012), has the statistic and the bandwidth; Cobb, Van Looveren
+    and Klaise, "Sequential Multivariate Change Detection with Calibrated and Memoryless False Detection Rates",
+    AISTATS 2022, the idea of calibrating with the reference's rows.
+
+    Use it on one thread at a time.
+
+    Args:
+        reference: Rows of what ``on`` chooses, from when nothing drifted; at least 8 windows' worth, better 20.
+        ert: Expected run time: rows between false alarms.
+        window: Rows compared with the reference. More see smaller drifts, later.
+        bandwidth: The distance at which rows are similar still; ``"median"`` is the reference's median distance.
+        max_reference: Rows of the reference in use. More are no better: the window's own chance is far larger.
+        n_streams: Simulated streams; ``"auto"`` is enough for an expected run time that is right to 5 %.
+        stride: Rows between evaluations; None for 20 evaluations a window.
+        calibration: ``"iid"`` if rows are independent; ``"blocks"`` if neighbours are alike, and the reference is in
+            its order of arrival.
+        project: Numbers to project rows to, at random, for rows of more than about 64.
+        on: What to look at: ``"predictions"``, ``"inputs"``, or a function of both that returns an array.
+        seed: For reproducible results.
+        name: What to call it.
+
+    Attributes:
+        name: What it is called.
+        on: What it looks at.
+        ert: The expected run time.
+        threshold: What the statistic must exceed for a drift to be detected.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ConfigurationError: an argument has a value that is not allowed, or the reference is too small.
+    """
+
+    def __init__(
+        self,
+        reference: Any,  # noqa: ANN401 - what NumPy understands
+        *,
+        ert: int,
+        window: int = 200,
+        bandwidth: float | str = "median",
+        max_reference: int = 10_000,
+        n_streams: int | str = "auto",
+        stride: int | None = None,
+        calibration: Sampling = "iid",
+        project: int | None = None,
+        on: Subject = "predictions",
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = "mmd" if name is None else checks.text("name", name)
+        self.on: Subject = on
+        self.ert = ert
+        self.schedule = Schedule.of(ert, window, stride)
+        distance = _bandwidth(bandwidth)
+        if calibration not in ("iid", "blocks"):
+            raise ConfigurationError(f"calibration must be 'iid' or 'blocks', got {calibration!r}")
+        number = streams(self.schedule, (WINDOWS - 2) * window, n_streams)
+        self._rng = np.random.default_rng(None if seed is None else checks.index("seed", seed))
+        self._rows = Rows(reference, on)
+        if project is not None and checks.count("project", project) > self._rows.width:
+            raise ConfigurationError(f"project must be at most the rows' width, {self._rows.width}, got {project}")
+        most = checks.count("max_reference", max_reference)
+        rows = thinned(self._rows.reference, most, window, calibration, self._rng)
+        _check_size(len(rows), most, window)
+        del self._rows.reference  # which may be large
+        self._kernel = Kernel(rows, distance, project, self._rng)
+        self._reference = Reference.of(self._kernel.points(rows))
+        self._streams = Streams(self._reference, self.schedule, calibration)
+        threshold, self._quantiles = self._streams.calibrate(number, self._rng)
+        self.threshold = threshold + _SLACK
+        self._pending = np.empty((self.schedule.stride, self._rows.width))
+        self.reset()
+
+    def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401 - the model's
+        """Look at a batch.
+
+        Args:
+            x: The inputs.
+            y: The predictions made of them.
+
+        Returns:
+            What was found.
+
+        Raises:
+            TypeError: what to look at holds no numbers.
+            ConfigurationError: its rows are not as wide as the reference's.
+        """
+        rows, skipped = self._rows.of(x, y)
+        detected = begin = 0
+        while begin < len(rows):
+            taken = rows[begin : begin + self.schedule.stride - self._waiting]
+            self._pending[self._waiting : self._waiting + len(taken)] = taken
+            self._waiting += len(taken)
+            begin += len(taken)
+            if self._waiting == self.schedule.stride:
+                detected += self._evaluate()
+        return DriftResult(
+            drift_detected=detected,
+            p_value=None if self._statistic is None else tail(self._quantiles, self._statistic),
+            test_statistic=self._statistic,
+            threshold=self.threshold,
+            observations=len(rows),
+            skipped=skipped,
+        )
+
+    def reset(self) -> None:
+        """Forget what was seen, and begin with a window of the reference's rows."""
+        self._statistic: float | None = None
+        self._waiting = 0
+        self._window = self._begun()
+
+    def _evaluate(self) -> bool:
+        # Always of as many rows: the same ones then make the same statistic to the last digit, however they came.
+        self._window.push(self._kernel.points(self._pending))
+        self._waiting = 0
+        self._statistic = self._window.statistic
+        is_drift = self._statistic > self.threshold
+        if is_drift:
+            self._window = self._begun()
+        return is_drift
+
+    def _begun(self) -> Window:
+        while True:  # at least one of the simulated streams began below the threshold
+            window = Window(self._reference, self._streams.draw(self._rng), self.schedule.window)
+            if window.statistic <= self.threshold:
+                return window
+
+
+def _bandwidth(value: float | str) -> float | None:
+    """Return a bandwidth as a number, or None for the median."""
+    if value == "median":
+        return None
+    if isinstance(value, (bool, str)) or not isinstance(value, Real):
+        raise TypeError(f"bandwidth must be 'median' or a number, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ConfigurationError(f"bandwidth must be 'median' or a number above 0, got {value!r}")
+    return float(value)
+
+
+def _check_size(rows: int, most: int, window: int) -> None:
+    if rows < _FEWEST_WINDOWS * window:
+        argument, got = ("reference", f"{rows} rows") if rows < most else ("max_reference", str(most))
+        raise ConfigurationError(
+            f"{argument} must be at least {_FEWEST_WINDOWS} windows of {window}, {_FEWEST_WINDOWS * window} rows, "
+            f"got {got}"
+        )
+    if rows < _ENOUGH_WINDOWS * window:
+        _log.warning(
+            "A reference of %d rows is small for a window of %d: the expected run time may be off by a third. "
+            "From %d rows it is right to about a tenth.",
+            rows,
+            window,
+            _ENOUGH_WINDOWS * window,
+        )

@@ -1,0 +1,49 @@
+"""A window of the last points, compared with a reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gangplank.drift.mmd_kernel import Floats, Points, left, right, similarities, sums
+from gangplank.drift.mmd_streams import Indices, Reference
+
+
+class Window:
+    """The last points, and what their unbiased squared MMD to the rest of a reference is made of.
+
+    Nothing is added up for longer than a point is in the window, so that no rounding is either.
+
+    Args:
+        reference: What to draw from and to compare with.
+        drawn: Which of its points are held out, and not compared with; the first ones are what the window begins with.
+        size: Points in the window.
+    """
+
+    def __init__(self, reference: Reference, drawn: Indices, size: int) -> None:
+        held_out = reference.points[drawn]
+        within = sums(left(held_out), right(held_out)).sum()
+        self._rest = right(np.delete(reference.points, drawn, axis=0))
+        self._spread = float(reference.spread(drawn, within))
+        self._size = size
+        self._points: Floats = np.empty((0, held_out.shape[1]))
+        self._to_later = self._to_rest = np.empty(0)
+        self.push(held_out[:size])
+
+    def push(self, points: Points) -> None:
+        """Let points enter, and as many leave as do not fit any more."""
+        leaving = max(0, len(self._points) + len(points) - self._size)
+        stayed, entered = self._points[leaving:], points.astype(np.float64)
+        others = right(entered)
+        to_later = self._to_later[leaving:] + similarities(left(stayed), others).sum(axis=1)
+        among = np.triu(similarities(left(entered), others), 1).sum(axis=1)
+        to_rest = sums(left(points), self._rest) / self._rest.shape[1]
+        self._points = np.concatenate([stayed, entered])
+        self._to_later = np.concatenate([to_later, among])
+        self._to_rest = np.concatenate([self._to_rest[leaving:], to_rest])
+
+    @property
+    def statistic(self) -> float:
+        """The squared MMD between the window and the rest of the reference, whose expectation without drift is 0."""
+        size = self._size
+        pairs = float(self._to_later.sum())
+        return self._spread + 2 * pairs / (size * (size - 1)) - 2 * float(self._to_rest.mean())

@@ -1,0 +1,100 @@
+"""What a detector looks at: rows of finite numbers, of the inputs or of the predictions or made of both."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gangplank.errors import ConfigurationError
+
+Floats = npt.NDArray[np.float64]
+Subject = Literal["predictions", "inputs"] | Callable[[Any, Any], Any]
+"""What to look at; a function gets the inputs and the predictions of a batch and returns an array."""
+
+_log = logging.getLogger("gangplank.drift")
+
+
+class Rows:
+    """Turns batches into rows of one width, which is the reference's.
+
+    Args:
+        reference: Rows of what ``on`` chooses, seen when nothing drifted.
+        on: What to look at: ``"predictions"``, ``"inputs"``, or a function of both that returns an array.
+
+    Attributes:
+        reference: The reference's finite rows, in its order.
+        width: Numbers in a row.
+
+    Raises:
+        TypeError: the reference holds no numbers, or ``on`` is nothing of the above.
+        ConfigurationError: the reference has no finite rows, or nothing in them.
+    """
+
+    def __init__(self, reference: Any, on: Subject = "predictions") -> None:  # noqa: ANN401 - what NumPy understands
+        if not callable(on) and on not in ("predictions", "inputs"):
+            raise TypeError(f"on must be 'predictions', 'inputs' or a function of both, not {on!r}")
+        self._on: Subject = on
+        self._argument = "what on returned" if callable(on) else on
+        rows = _table("reference", reference)
+        self.width = rows.shape[1]
+        self.reference, skipped = _finite(rows)
+        if not self.reference.size:
+            raise ConfigurationError(f"reference must hold rows of finite numbers, got shape {np.shape(reference)}")
+        if skipped:
+            _log.warning("Of the reference, %d of %d rows are left out: they are not finite.", skipped, len(rows))
+
+    def of(self, x: Any, y: Any) -> tuple[Floats, int]:  # noqa: ANN401 - the model's
+        """Return the finite rows of a batch, and how many others there were.
+
+        Raises:
+            TypeError: what to look at holds no numbers.
+            ConfigurationError: its rows are not as wide as the reference's.
+        """
+        value = self._on(x, y) if callable(self._on) else y if self._on == "predictions" else x
+        rows = _table(self._argument, value)
+        if not len(rows):
+            return np.empty((0, self.width)), 0
+        if rows.shape[1] != self.width:
+            raise ConfigurationError(
+                f"{self._argument} must have the shape (samples, {self.width}), as the reference has, "
+                f"got {np.shape(value)}"
+            )
+        return _finite(rows)
+
+
+def _table(argument: str, value: Any) -> Floats:  # noqa: ANN401
+    array = _array(argument, value)
+    if array.ndim == 0:
+        raise ConfigurationError(f"{argument} must be a batch, of the shape (samples, ...), got the shape ()")
+    width = math.prod(array.shape[1:])
+    if len(array) and not width:
+        raise ConfigurationError(f"{argument} must have something in its rows, got the shape {array.shape}")
+    return array.reshape(len(array), width).astype(np.float64, copy=False)
+
+
+def _array(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    if isinstance(value, dict) or (
+        isinstance(value, (list, tuple)) and any(getattr(part, "shape", ()) for part in value)
+    ):
+        raise TypeError(
+            f"{argument} must be one array of numbers, not a {type(value).__name__} of {len(value)}; "
+            "give a function of inputs and predictions as on, which returns one"
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{argument} must be one array of numbers with rows of one width: {error}") from error
+    if not np.can_cast(array.dtype, np.float64, "same_kind"):  # also bfloat16 can be
+        raise TypeError(f"{argument} must hold numbers, not {array.dtype} (its shape is {array.shape})")
+    return array
+
+
+def _finite(rows: Floats) -> tuple[Floats, int]:
+    is_finite = np.isfinite(rows).all(axis=1)
+    kept = rows if is_finite.all() else rows[is_finite]
+    return kept, len(rows) - len(kept)
