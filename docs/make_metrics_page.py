@@ -36,7 +36,7 @@ Every number in Keras's epoch logs becomes a gauge ★: `gangplank_train_<metric
 
 _ABOUT_INFERENCE = """From a measured model. A *prediction* is `predict` or `predict_on_batch`; a *call* is `model(x)`
 and its kin. What a compiler traces serves nobody, and is not counted. Drift is what a drift function found, if the
-model was given one."""
+model was given one; of detectors of drift, series have the label `detector`, too."""
 
 _SECTIONS = (
     ("Training", TRAINING, "From `fit`, validation included."),

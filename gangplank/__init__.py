@@ -18,7 +18,11 @@ from gangplank.errors import (
 )
 
 if TYPE_CHECKING:
-    from gangplank.drift import Drift
+    from gangplank.drift.classes import ClassDrift
+    from gangplank.drift.features import FeatureDrift
+    from gangplank.drift.foreign import AlibiDrift, BatchTest, RiverDrift
+    from gangplank.drift.mmd import MMDDrift
+    from gangplank.drift.result import Drift, DriftResult
     from gangplank.exporters.prometheus import PrometheusExporter
     from gangplank.exporters.pushgateway import PushgatewayExporter
     from gangplank.exporters.pushgateway.reader import PushgatewayMetricReader
@@ -37,16 +41,23 @@ if TYPE_CHECKING:
 __all__ = [
     "HISTOGRAM_WEIGHT_BUCKETS_0_3",
     "HISTOGRAM_WEIGHT_BUCKETS_1_0",
+    "AlibiDrift",
+    "BatchTest",
+    "ClassDrift",
     "ConfigurationError",
     "Drift",
+    "DriftResult",
     "ExportError",
+    "FeatureDrift",
     "GangplankError",
     "KerasInstrumentor",
+    "MMDDrift",
     "MissingDependencyError",
     "PrometheusExporter",
     "PrometheusModel",
     "PushgatewayExporter",
     "PushgatewayMetricReader",
+    "RiverDrift",
     "ServerStartError",
     "Telemetry",
     "TelemetryCallback",
@@ -58,7 +69,12 @@ __all__ = [
 
 # name -> the module that has it, the extra that brings what this module needs, and the packages that it needs.
 _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
-    "Drift": ("gangplank.drift", None, ()),
+    "AlibiDrift": ("gangplank.drift.foreign", "keras", ("numpy",)),
+    "BatchTest": ("gangplank.drift.foreign", "keras", ("numpy",)),
+    "ClassDrift": ("gangplank.drift.classes", "keras", ("numpy",)),
+    "Drift": ("gangplank.drift.result", None, ()),
+    "DriftResult": ("gangplank.drift.result", None, ()),
+    "FeatureDrift": ("gangplank.drift.features", "keras", ("numpy",)),
     "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights.bounds", None, ()),
     "HISTOGRAM_WEIGHT_BUCKETS_1_0": ("gangplank.weights.bounds", None, ()),
     "KerasInstrumentor": (
@@ -66,6 +82,7 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
         "keras,opentelemetry",
         ("wrapt", "opentelemetry.instrumentation", "opentelemetry.instrumentation.instrumentor"),
     ),
+    "MMDDrift": ("gangplank.drift.mmd", "keras", ("numpy",)),
     "PrometheusExporter": ("gangplank.exporters.prometheus", "prometheus", ("prometheus_client",)),
     "PrometheusModel": (
         "gangplank_keras.prometheus_model",
@@ -88,6 +105,7 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
             "opentelemetry.exporter.prometheus",
         ),
     ),
+    "RiverDrift": ("gangplank.drift.foreign", "keras", ("numpy",)),
     "Telemetry": ("gangplank.telemetry", None, ()),
     "TelemetryCallback": ("gangplank_keras", "keras", ("keras", "numpy", "wrapt")),
     "TelemetryModel": ("gangplank_keras", "keras", ("keras", "numpy", "wrapt")),

@@ -262,8 +262,7 @@ def _give_up(state_ref: weakref.ref[State], name: str, claim: int) -> None:
             del claims[name]
     # Without the lock: whoever reads the state may be who finds a model gone, and wait for it.
     if is_free:
-        for row in _READINGS:
-            state.drop(row, model=name)
+        state.forget(lambda metric, attributes: metric in _READINGS and attributes["model"] == name)
 
 
 _READINGS = tuple(row for row in INFERENCE if row.kind is Kind.GAUGE and row.union is Union.NEWEST)

@@ -79,8 +79,10 @@ class Metric:
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Attribute keys that a series may have beside: which process of a distributed run it is of."""
-        return ("rank",) if self.phase in (Phase.TRAIN, Phase.TEST) else ()
+        """Attribute keys that a series may have beside: the process of a distributed run, or the detector of drift."""
+        if self.phase in (Phase.TRAIN, Phase.TEST):
+            return ("rank",)
+        return ("detector",) if self.suffix.startswith("drift_") and "detector" not in self.attributes else ()
 
     @property
     def name(self) -> str:

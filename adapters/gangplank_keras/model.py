@@ -16,7 +16,7 @@ from gangplank.inference import Inference
 from gangplank.telemetry import Telemetry
 from gangplank_keras import batches, proxied, readings
 from gangplank_keras.callback import default_telemetry
-from gangplank_keras.drift_watch import DriftWatch
+from gangplank_keras.drift_watch import Detectors, DriftWatch, named
 
 _PREDICTIONS = ("predict", "predict_on_batch")
 """What counts as a prediction. All else is a call."""
@@ -76,7 +76,10 @@ class TelemetryModel(_Proxy):
             returns a :class:`gangplank.Drift`. It runs on a thread of its own, on copies; batches for which there is
             no room are dropped and counted. For a generator, which is spent by then, the inputs are the list of the
             batches that were drawn from it. What it raises is counted, logged once, and kept from who predicts.
-        drift_inline: Whether the drift function runs before ``predict`` returns instead, on what ``predict`` was given.
+        drift: A detector, several, or a mapping of names to detectors: what has an ``update(x, y)`` that returns a
+            :class:`gangplank.DriftResult`. They look at the same predictions as the drift function, in the same way;
+            their series have a label ``detector``. One detector serves one model.
+        drift_inline: Whether these run before ``predict`` returns instead, on what ``predict`` was given.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -90,9 +93,11 @@ class TelemetryModel(_Proxy):
         *,
         name: str | None = None,
         get_drift_metrics_func: DriftFunction | None = None,
+        drift: Detectors | None = None,
         drift_inline: bool = False,
     ) -> None:
         check_arguments(model, name, get_drift_metrics_func, drift_inline)
+        detectors = named(drift)
         if telemetry is not None and not isinstance(telemetry, Telemetry):
             raise TypeError(f"telemetry must be a gangplank.Telemetry, not {telemetry!r}")
         super().__init__(model)
@@ -101,8 +106,8 @@ class TelemetryModel(_Proxy):
         self._self_inference = Inference(telemetry, name or readings.model_name(model), is_exact=name is not None)
         self._self_drift = (
             None
-            if get_drift_metrics_func is None
-            else DriftWatch(get_drift_metrics_func, self._self_inference, inline=drift_inline)
+            if get_drift_metrics_func is None and not detectors
+            else DriftWatch(get_drift_metrics_func, detectors, self._self_inference, inline=drift_inline)
         )
         self._self_measure()
 
@@ -159,6 +164,7 @@ class TelemetryModel(_Proxy):
         settings = {
             "name": self._self_name,
             "get_drift_metrics_func": None if drift is None else drift.function,
+            "drift": None if drift is None else drift.detectors,
             "drift_inline": drift is not None and drift.inline,
         }
         return _made_again, (type(self), self.__wrapped__, settings)

@@ -10,6 +10,7 @@ from gangplank.drift.monitor import DriftFunction
 from gangplank.exporters.prometheus import REGISTRY, CollectorRegistry, PrometheusExporter
 from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
+from gangplank_keras.drift_watch import Detectors, named
 from gangplank_keras.model import TelemetryModel, check_arguments
 
 
@@ -28,7 +29,8 @@ class PrometheusModel(TelemetryModel):
         host: The address to serve on. The default can be reached from this machine only; ``"0.0.0.0"`` from wherever
             the network allows.
         name: The label ``model``, by default the model's name.
-        drift_inline: Whether the drift function runs before ``predict`` returns.
+        drift: Detectors of drift. See :class:`TelemetryModel`.
+        drift_inline: Whether detectors and the drift function run before ``predict`` returns.
         multiprocess_dir: A directory that the workers of a pre-fork server share: a scrape of any of them shows all. By
             default what the environment variable ``PROMETHEUS_MULTIPROC_DIR`` says, if it is set.
 
@@ -47,10 +49,12 @@ class PrometheusModel(TelemetryModel):
         *,
         host: str = "127.0.0.1",
         name: str | None = None,
+        drift: Detectors | None = None,
         drift_inline: bool = False,
         multiprocess_dir: str | PathLike[str] | None = None,
     ) -> None:
         check_arguments(model, name, get_drift_metrics_func, drift_inline)
+        detectors = named(drift)
         if not isinstance(registry, CollectorRegistry):
             raise TypeError(f"registry must be a prometheus_client.CollectorRegistry, not {registry!r}")
         if port is not None:
@@ -62,6 +66,7 @@ class PrometheusModel(TelemetryModel):
             telemetry,
             name=name,
             get_drift_metrics_func=get_drift_metrics_func,
+            drift=detectors,
             drift_inline=drift_inline,
         )
 

@@ -1,7 +1,8 @@
-"""Inference, and what is found of drift in it."""
+"""Inference."""
 
 from __future__ import annotations
 
+from gangplank.catalogue.drift import DRIFT
 from gangplank.metrics import Kind, Metric, Phase, Union
 
 CALL_DURATION_BOUNDS = (
@@ -81,35 +82,5 @@ INFERENCE = (
         union=Union.GREATEST,
         durable=True,
     ),
-    Metric(
-        Phase.PREDICT,
-        "drift_detected",
-        Kind.COUNTER,
-        "Drifts that the drift function detected.",
-        unit="{detection}",
-        predecessor=True,
-    ),
-    Metric(
-        Phase.PREDICT,
-        "drift_p_value",
-        Kind.GAUGE,
-        "The p-value that the drift function gave last.",
-        predecessor=True,
-    ),
-    Metric(
-        Phase.PREDICT,
-        "drift_test_statistic",
-        Kind.GAUGE,
-        "The test statistic that the drift function gave last.",
-        predecessor=True,
-    ),
-    Metric(
-        Phase.PREDICT,
-        "drift_samples",
-        Kind.COUNTER,
-        "Predicted samples, by what became of their test for drift: tested, dropped for want of room in the queue, "
-        "or failed.",
-        unit="{sample}",
-        attributes=("model", "result"),
-    ),
+    *DRIFT,
 )

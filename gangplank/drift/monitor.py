@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gangplank.drift.result import Drift
+from gangplank.drift.result import Drift, DriftResult
 
-DriftFunction = Callable[[Any, Any], Drift | None]
+DriftFunction = Callable[[Any, Any], Drift | DriftResult | None]
 """Takes the inputs and the predictions of one call."""
 
 MOST_SAMPLES = 16_384
@@ -26,7 +26,7 @@ _PAUSE = 0.1
 class Report(Protocol):
     """Hears what becomes of each batch, on whichever thread that is."""
 
-    def tested(self, samples: int, drift: Drift | None) -> None:
+    def tested(self, samples: int, drift: Any, /) -> None:  # noqa: ANN401 - whatever the function returns
         """Called with what the drift function returned."""
         ...
 
@@ -57,7 +57,7 @@ class Monitor:
         report: Hears what becomes of each batch.
     """
 
-    def __init__(self, function: DriftFunction, report: Report) -> None:
+    def __init__(self, function: Callable[[Any, Any], Any], report: Report) -> None:
         self._function = function
         self._report = report
         self._begin()
@@ -105,7 +105,7 @@ class Monitor:
 class _Queue:
     """What waits, and the thread that works on it, which begins with the first batch."""
 
-    def __init__(self, function: DriftFunction, report: Report) -> None:
+    def __init__(self, function: Callable[[Any, Any], Any], report: Report) -> None:
         self._function = function
         self._report = report
         self._pid = os.getpid()
@@ -199,5 +199,5 @@ def _nothing() -> None:
     pass
 
 
-def _test(function: DriftFunction, report: Report, batch: _Batch) -> None:
+def _test(function: Callable[[Any, Any], Any], report: Report, batch: _Batch) -> None:
     report.tested(batch.samples, function(batch.x, batch.y))

@@ -137,7 +137,7 @@ def test_drift_of_the_living_and_the_last_call_of_anyone(parent: Process, port: 
     """What a process found last is not shown for ever; when somebody last predicted is."""
     parent.do(
         """
-from gangplank.drift import Drift
+from gangplank.drift.result import Drift
 from gangplank.drift_series import DriftSeries
 drift = DriftSeries(service.telemetry, "net")
 drift.tested(10, Drift(1, 0.125, 2.0))
