@@ -20,8 +20,6 @@ from gangplank.errors import ConfigurationError
 
 _FEWEST_WINDOWS = 2 * WINDOWS
 _ENOUGH_WINDOWS = 20
-_SLACK = 1e-6
-"""What float32 cannot tell from the threshold is no drift: predictions that are alike make statistics that are."""
 
 _log = logging.getLogger("gangplank.drift")
 
@@ -101,8 +99,7 @@ class MMDDrift:
         self._kernel = Kernel(rows, distance, project, self._rng)
         self._reference = Reference.of(self._kernel.points(rows))
         self._streams = Streams(self._reference, self.schedule, calibration)
-        threshold, self._quantiles = self._streams.calibrate(number, self._rng)
-        self.threshold = threshold + _SLACK
+        self.threshold, self._quantiles = self._streams.calibrate(number, self._rng)
         self._pending = np.empty((self.schedule.stride, self._rows.width))
         self.reset()
 
