@@ -77,8 +77,9 @@ class DriftSeries:
             _logger.info("drift detected in %s by %s%s", self._model, self._labels["detector"], columns)
         self._observations.add(result.observations)
         self._results["skipped"].add(result.skipped)
-        if result.threshold is not None:
-            self._gauge("drift_threshold", result.threshold)
+        for suffix, value in (("drift_threshold", result.threshold), ("drift_window_fill", result.window_fill)):
+            if value is not None:
+                self._gauge(suffix, value)
         return result.skipped
 
     def _counter(self, suffix: str, **labels: str) -> Counter:

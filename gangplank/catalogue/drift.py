@@ -62,6 +62,13 @@ DRIFT = (
     ),
     Metric(
         Phase.PREDICT,
+        "drift_window_fill",
+        Kind.GAUGE,
+        "How much of a detector's window is filled, from 0 to 1; after a detection it begins anew.",
+        attributes=_OF_DETECTOR,
+    ),
+    Metric(
+        Phase.PREDICT,
         "drift_expected_run_time",
         Kind.GAUGE,
         "Mean number of observations between false alarms that a detector is calibrated to.",

@@ -120,6 +120,7 @@ class ClassDrift:
             threshold=self.threshold,
             observations=len(ids),
             skipped=skipped,
+            window_fill=self._window.fill,
         )
 
     def _detects(self, counts: Ids) -> bool:

@@ -125,6 +125,7 @@ class FeatureDrift:
             threshold=self.threshold,
             observations=len(rows),
             skipped=skipped,
+            window_fill=self._window.fill,
             columns=tuple(dict.fromkeys(name for columns in drifts for name in columns))[:MOST_COLUMNS],
         )
 

@@ -127,6 +127,7 @@ class BatchTest:
             test_statistic=statistic,
             observations=len(rows),
             skipped=skipped,
+            window_fill=len(self._waiting) / self._window,
         )
 
     def reset(self) -> None:

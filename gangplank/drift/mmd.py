@@ -133,6 +133,7 @@ class MMDDrift:
             threshold=self.threshold,
             observations=len(rows),
             skipped=skipped,
+            window_fill=1.0,
         )
 
     def reset(self) -> None:

@@ -31,6 +31,7 @@ class DriftResult:
         threshold: What the statistic must exceed for a drift to be detected.
         observations: How many rows were looked at.
         skipped: How many were not, because they hold what is no finite number.
+        window_fill: How much of the window is filled, from 0 to 1; None if the detector has none.
         columns: Which columns drifted, at most 10; empty if the detector does not tell them apart.
     """
 
@@ -40,4 +41,5 @@ class DriftResult:
     threshold: float | None = None
     observations: int = 0
     skipped: int = 0
+    window_fill: float | None = None
     columns: tuple[str, ...] = ()

@@ -90,6 +90,11 @@ class SlidingCounts:
         return len(self._blocks) * self._schedule.stride
 
     @property
+    def fill(self) -> float:
+        """How much of the window is filled, from 0 to 1."""
+        return self.observations / self._schedule.window
+
+    @property
     def is_enough(self) -> bool:
         """Whether the window says something."""
         return self.observations >= self.least

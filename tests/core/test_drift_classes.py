@@ -138,6 +138,15 @@ def test_a_class_that_has_gone_is_seen_soon() -> None:
     assert np.mean(delays) < 600
 
 
+def test_how_far_the_window_is_filled() -> None:
+    """By whole strides; it is empty after a reset."""
+    detector = ClassDrift(classes(20_000, 0), ert=100_000, seed=0, n_streams=2000)
+    filled = [detector.update(None, classes(260, seed)).window_fill for seed in range(5)]
+    assert filled == [0.25, 0.5, 0.75, 1.0, 1.0]
+    detector.reset()
+    assert detector.update(None, classes(10, 6)).window_fill == 0
+
+
 def test_an_unseen_class_is_seen() -> None:
     """A hundredth of what comes is of a class that the reference has not: ten observations of it are enough."""
     detector = ClassDrift(classes(20_000, 0), ert=100_000, seed=0, n_streams=2000)

@@ -46,12 +46,21 @@ def run(panel: Panel, samples: int = 4) -> None:
 
 def test_each_detector_has_series_of_its_own(telemetry: Telemetry, memory: InMemoryExporter) -> None:
     """Told apart by the label detector; those of a drift function are as they always were."""
-    found = DriftResult(drift_detected=2, p_value=0.01, test_statistic=9.0, threshold=7.5, observations=3, skipped=1)
+    found = DriftResult(
+        drift_detected=2,
+        p_value=0.01,
+        test_statistic=9.0,
+        threshold=7.5,
+        observations=3,
+        skipped=1,
+        window_fill=0.25,
+    )
     run(panel(telemetry, function=lambda _x, _y: Drift(1, 0.5, 0.25), mmd=lambda _x, _y: found))
     assert shown(memory, "detected_total") == {"": 1, "mmd": 2}
     assert shown(memory, "p_value") == {"": 0.5, "mmd": 0.01}
     assert shown(memory, "test_statistic") == {"": 0.25, "mmd": 9.0}
     assert shown(memory, "threshold") == {"mmd": 7.5}
+    assert shown(memory, "window_fill") == {"mmd": 0.25}
     assert shown(memory, "observations_total") == {"mmd": 3}
     assert results(memory, "") == {"tested": 4}
     assert results(memory, "mmd") == {"tested": 3, "skipped": 1}
