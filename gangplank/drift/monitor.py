@@ -111,7 +111,7 @@ class _Queue:
         self._pid = os.getpid()
         self._waiting: deque[_Batch] = deque()
         self._samples = self._size = 0
-        self._is_busy = self._is_over = self._is_idle = False
+        self._is_busy = self._is_over = self._is_idle = self._have_gathered = False
         self._hurried = 0
         self._then: Callable[[], object] = _nothing
         self._changed = threading.Condition()
@@ -182,13 +182,16 @@ class _Queue:
         with self._changed:
             self._is_busy = False
             self._changed.notify_all()
-            while not self._waiting:
-                if self._is_over:
+            while not (self._waiting and self._have_gathered):
+                if self._waiting:
+                    self._changed.wait_for(lambda: self._is_over or self._hurried, _PAUSE)
+                    self._have_gathered = True
+                elif self._is_over:
                     return None
-                self._is_idle = True
-                self._changed.wait_for(lambda: self._waiting or self._is_over)
-                self._is_idle = False
-                self._changed.wait_for(lambda: self._is_over or self._hurried, _PAUSE)
+                else:
+                    self._is_idle = True
+                    self._changed.wait_for(lambda: self._waiting or self._is_over)
+                    self._is_idle = self._have_gathered = False
             self._is_busy = True
             batch = self._waiting.popleft()
             self._take(-batch.samples, -batch.size)
