@@ -94,7 +94,7 @@ def test_the_same_in_a_reference_is_told(detector: ClassDrift, caplog: pytest.Lo
 def test_an_empty_batch_is_nothing(detector: ClassDrift, empty: Any) -> None:
     """And no error."""
     detector.reset()
-    assert detector.update(None, empty) == DriftResult(threshold=detector.threshold)
+    assert detector.update(None, empty) == DriftResult(threshold=detector.threshold, window_fill=0.0)
 
 
 @pytest.mark.parametrize(

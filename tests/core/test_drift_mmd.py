@@ -249,7 +249,7 @@ def test_a_result_is_as_of_the_last_evaluation() -> None:
     found = detector(stride=10)
     rows = normal(np.random.default_rng(8), 30)
     first = found.update(None, rows[:9])
-    assert first == DriftResult(threshold=found.threshold, observations=9)
+    assert first == DriftResult(threshold=found.threshold, observations=9, window_fill=1.0)
     second = found.update(None, rows[9:10])
     assert second.test_statistic is not None
     assert second.p_value is not None
