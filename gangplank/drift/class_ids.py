@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gangplank.drift.rows import Subject
+from gangplank.drift.rows import Choice, Subject, finite
 from gangplank.errors import ConfigurationError
 
 Ids = npt.NDArray[np.int64]
@@ -32,15 +32,13 @@ class ClassIds:
 
     def __init__(self, rule: Rule, on: Subject) -> None:
         self._width: int | None = None
-        if not callable(on) and on not in ("predictions", "inputs"):
-            raise TypeError(f"on must be 'predictions', 'inputs' or a function of both, not {on!r}")
+        self._choice = Choice(on)
         is_threshold = isinstance(rule, (int, float)) and not isinstance(rule, bool)
         if not (callable(rule) or is_threshold or (isinstance(rule, str) and rule == "argmax")):
             raise TypeError(f"classes must be 'argmax', a threshold or a function, not {rule!r}")
         if is_threshold and not math.isfinite(float(rule)):  # type: ignore[arg-type]  # it is a number
             raise ConfigurationError(f"classes must be a finite threshold, got {rule!r}")
         self._rule: Rule = rule
-        self._on: Subject = on
 
     def of(self, x: Any, y: Any) -> tuple[Ids, int]:  # noqa: ANN401 - the model's
         """Return the classes in a batch, and how many rows tell none: they are not finite.
@@ -49,18 +47,14 @@ class ClassIds:
             TypeError: they are no numbers.
             ConfigurationError: they are not of a shape that the rule can be used on, or no whole numbers.
         """
-        if callable(self._on):
-            return self.within("what on returned", self._on(x, y))
-        return self.within(self._on, y if self._on == "predictions" else x)
+        return self.within(self._choice.argument, self._choice.of(x, y))
 
     def within(self, argument: str, value: Any) -> tuple[Ids, int]:  # noqa: ANN401
         """Return the classes in ``value``, which is called ``argument``; otherwise like :meth:`of`."""
         if callable(self._rule):
             argument, value = "what classes returned", self._rule(value)
-        rows = _rows(argument, value)
-        is_finite = np.isfinite(rows).all(axis=1)
-        kept = rows if is_finite.all() else rows[is_finite]
-        return self._ids(argument, kept), len(rows) - len(kept)
+        rows, skipped = finite(_rows(argument, value))
+        return self._ids(argument, rows), skipped
 
     def _ids(self, argument: str, rows: npt.NDArray[Any]) -> Ids:
         if rows.shape[1] > 1:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gangplank import checks
 from gangplank.drift.result import DriftResult
-from gangplank.drift.rows import Rows, Subject
+from gangplank.drift.rows import Choice, Rows, Subject
 
 
 class RiverDrift:
@@ -166,8 +166,7 @@ class AlibiDrift:
             raise TypeError(
                 f"detector must have predict(sample) and reset_state(), as alibi-detect's, not {detector!r}"
             )
-        if not callable(on) and on not in ("predictions", "inputs"):
-            raise TypeError(f"on must be 'predictions', 'inputs' or a function of both, not {on!r}")
+        self._choice = Choice(on)
         self._detector = detector
         self.on = on
         self.ert = _number(getattr(detector, "ert", None))
@@ -175,7 +174,7 @@ class AlibiDrift:
 
     def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401
         """Look at a batch. A detection counts once: the detector then begins anew."""
-        samples = np.asarray(self.on(x, y) if callable(self.on) else y if self.on == "predictions" else x)
+        samples = np.asarray(self._choice.of(x, y))
         found: dict[str, Any] = {}
         detected = 0
         for sample in samples:

@@ -5,18 +5,43 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gangplank.errors import ConfigurationError
 
+_Number = TypeVar("_Number", bound=np.generic)
 Floats = npt.NDArray[np.float64]
 Subject = Literal["predictions", "inputs"] | Callable[[Any, Any], Any]
 """What to look at; a function gets the inputs and the predictions of a batch and returns an array."""
 
 _log = logging.getLogger("gangplank.drift")
+
+
+class Choice:
+    """Chooses of a batch what a detector looks at.
+
+    Args:
+        on: What to look at: ``"predictions"``, ``"inputs"``, or a function of both that returns an array.
+
+    Attributes:
+        argument: What errors call it.
+
+    Raises:
+        TypeError: ``on`` is nothing of the above.
+    """
+
+    def __init__(self, on: Subject) -> None:
+        if not callable(on) and on not in ("predictions", "inputs"):
+            raise TypeError(f"on must be 'predictions', 'inputs' or a function of both, not {on!r}")
+        self._on: Subject = on
+        self.argument = "what on returned" if callable(on) else on
+
+    def of(self, x: Any, y: Any) -> Any:  # noqa: ANN401 - the model's
+        """Return it."""
+        return self._on(x, y) if callable(self._on) else y if self._on == "predictions" else x
 
 
 class Rows:
@@ -36,13 +61,10 @@ class Rows:
     """
 
     def __init__(self, reference: Any, on: Subject = "predictions") -> None:  # noqa: ANN401 - what NumPy understands
-        if not callable(on) and on not in ("predictions", "inputs"):
-            raise TypeError(f"on must be 'predictions', 'inputs' or a function of both, not {on!r}")
-        self._on: Subject = on
-        self._argument = "what on returned" if callable(on) else on
+        self._choice = Choice(on)
         rows = _table("reference", reference)
         self.width = rows.shape[1]
-        self.reference, skipped = _finite(rows)
+        self.reference, skipped = finite(rows)
         if not self.reference.size:
             raise ConfigurationError(f"reference must hold rows of finite numbers, got shape {np.shape(reference)}")
         if skipped:
@@ -55,16 +77,23 @@ class Rows:
             TypeError: what to look at holds no numbers.
             ConfigurationError: its rows are not as wide as the reference's.
         """
-        value = self._on(x, y) if callable(self._on) else y if self._on == "predictions" else x
-        rows = _table(self._argument, value)
+        value = self._choice.of(x, y)
+        rows = _table(self._choice.argument, value)
         if not len(rows):
             return np.empty((0, self.width)), 0
         if rows.shape[1] != self.width:
             raise ConfigurationError(
-                f"{self._argument} must have the shape (samples, {self.width}), as the reference has, "
+                f"{self._choice.argument} must have the shape (samples, {self.width}), as the reference has, "
                 f"got {np.shape(value)}"
             )
-        return _finite(rows)
+        return finite(rows)
+
+
+def finite(rows: npt.NDArray[_Number]) -> tuple[npt.NDArray[_Number], int]:
+    """Return the rows that are finite, and how many others there are."""
+    is_finite = np.isfinite(rows).all(axis=1)
+    kept = rows if is_finite.all() else rows[is_finite]
+    return kept, len(rows) - len(kept)
 
 
 def _table(argument: str, value: Any) -> Floats:  # noqa: ANN401
@@ -92,9 +121,3 @@ def _array(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     if not np.can_cast(array.dtype, np.float64, "same_kind"):  # also bfloat16 can be
         raise TypeError(f"{argument} must hold numbers, not {array.dtype} (its shape is {array.shape})")
     return array
-
-
-def _finite(rows: Floats) -> tuple[Floats, int]:
-    is_finite = np.isfinite(rows).all(axis=1)
-    kept = rows if is_finite.all() else rows[is_finite]
-    return kept, len(rows) - len(kept)
