@@ -13,7 +13,8 @@ AUTO = "auto"
 """Stands for bounds that :func:`fitting` chooses."""
 
 _MAGNITUDES = 10
-_HEADROOM = 2
+_HEADROOM = 1
+"""Powers of two beyond the one that the largest weight needs."""
 _LARGEST_EXPONENT = 100
 
 
@@ -28,7 +29,7 @@ def fitting(largest: float) -> tuple[float, ...]:
     """
     if not (math.isfinite(largest) and largest > 0):
         largest = 1.0
-    top = math.ceil(math.log2(largest)) + int(math.log2(_HEADROOM))
+    top = math.ceil(math.log2(largest)) + _HEADROOM
     top = min(max(top, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
     positive = [2.0**exponent for exponent in range(top - _MAGNITUDES + 1, top + 1)]
     return (*(-bound for bound in reversed(positive)), 0.0, *positive)
