@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from gangplank.drift.profile import State
 
 Rows = npt.NDArray[np.floating[Any]]
 Cells = npt.NDArray[np.intp]
@@ -38,6 +40,24 @@ class Bins:
             self._places = [_places(column, edges) for column, edges in zip(columns, self._edges, strict=True)]
         self.width = 1 + max(int(places.max()) for places in self._places or map(_every, self._edges))
 
+    @classmethod
+    def of_state(cls, state: State) -> Self:
+        """Return the bins that had this state."""
+        made = cls.__new__(cls)
+        made.width = int(state["cells"])
+        made._edges = _cut(state["edges"], state["edges_of"])  # noqa: SLF001 - of this class
+        made._places = _cut(state["places"], state["edges_of"] + 1) if len(state["places"]) else []  # noqa: SLF001 - of this class
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Return where columns are cut, those of all columns one after another."""
+        return {
+            "cells": self.width,
+            "edges": np.concatenate(self._edges),
+            "edges_of": np.array([len(edges) for edges in self._edges]),
+            "places": np.concatenate(self._places) if self._places else np.empty(0, np.intp),
+        }
+
     def of(self, rows: Rows) -> Cells:
         """Return the cell of each number."""
         single = _single(rows)
@@ -59,6 +79,10 @@ class Bins:
             values = _single(reference[:, index]).astype(np.float64)
             result[index, : len(edges)] = np.diff(_positions(values, cells[:, index], len(edges) + 1))
         return result
+
+
+def _cut(values: npt.NDArray[Any], lengths: npt.NDArray[np.int_]) -> list[npt.NDArray[Any]]:
+    return np.split(values, lengths.cumsum()[:-1])
 
 
 def _single(rows: Rows) -> Singles:

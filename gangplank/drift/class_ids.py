@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from gangplank.drift.profile import State
 from gangplank.drift.rows import Choice, Subject, finite
 from gangplank.errors import ConfigurationError
 
@@ -39,6 +40,27 @@ class ClassIds:
         if is_threshold and not math.isfinite(float(rule)):  # type: ignore[arg-type]  # it is a number
             raise ConfigurationError(f"classes must be a finite threshold, got {rule!r}")
         self._rule: Rule = rule
+
+    @classmethod
+    def of_state(cls, state: State, on: Subject) -> Self:
+        """Return the same as what had this state.
+
+        Raises:
+            ConfigurationError: that used a function, which no state holds.
+        """
+        if state["rule"] is None:
+            raise ConfigurationError("classes was a function, which no state holds")
+        made = cls(state["rule"], on)
+        made._width = state["row"]
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Return how classes are made; None for a function."""
+        return {"rule": None if callable(self._rule) else self._rule, "row": self._width}
+
+    def of_reference(self, reference: Any) -> tuple[Ids, int]:  # noqa: ANN401 - what NumPy understands, or a profile
+        """Return the same of a reference; see :meth:`of`."""
+        return self.within("reference", self._choice.of_reference(reference))
 
     def of(self, x: Any, y: Any) -> tuple[Ids, int]:  # noqa: ANN401 - the model's
         """Return the classes in a batch, and how many rows tell none: they are not finite.
@@ -108,6 +130,18 @@ class ClassCells:
         self._common = known[is_common]
         self.width = len(self._common) + 1
         self.reference = np.append(counts[is_common], counts[~is_common].sum())
+
+    @classmethod
+    def of_state(cls, state: State) -> Self:
+        """Return the cells that had this state."""
+        made = cls.__new__(cls)
+        made._common, made.reference = state["common"], state["in_reference"]  # noqa: SLF001 - of this class
+        made.width = len(made._common) + 1  # noqa: SLF001 - of this class
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Return the common classes, and how often the reference has each, and others."""
+        return {"common": self._common, "in_reference": self.reference}
 
     def of(self, ids: Ids) -> npt.NDArray[np.intp]:
         """Return the cell of each class."""

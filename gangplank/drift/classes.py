@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from gangplank import checks
 from gangplank.drift.class_ids import ClassCells, ClassIds, Ids, Rule
+from gangplank.drift.profile import State
 from gangplank.drift.result import DriftResult
 from gangplank.drift.rows import Subject
 from gangplank.drift.simulation import Simulation, Singles, check_size, threshold
 from gangplank.drift.sliding import Blocks, SlidingCounts, schedule
+from gangplank.drift.states import Calibrated, fingerprint_of
 from gangplank.drift.tables import Tables
 from gangplank.drift.two_samples import chi_square, chi_square_tail
 
@@ -22,7 +24,7 @@ _OBSERVATIONS_PER_CELL = 5
 _log = logging.getLogger("gangplank.drift")
 
 
-class ClassDrift:
+class ClassDrift(Calibrated):
     """Detects that a model chooses some classes more often, or less, than it did of the reference.
 
     The last ``window`` predictions are compared with the reference by Pearson's chi-square test of homogeneity
@@ -31,8 +33,8 @@ class ClassDrift:
     counted, and the window is emptied. Use it on one thread at a time.
 
     Args:
-        reference: Predicted probabilities, or whole numbers that stand for classes, from when nothing drifted. At
-            least 8 times as many as the window has; 20 times are advised.
+        reference: Predicted probabilities, or whole numbers that stand for classes, from when nothing drifted, or a
+            :class:`DriftProfile`. At least 8 times as many as the window has; 20 times are advised.
         ert: Expected run time: how many observations there are between false alarms, on average.
         window: How many observations are compared.
         classes: ``"argmax"`` takes the largest of each row's probabilities, and numbers that stand alone for classes. A
@@ -52,11 +54,14 @@ class ClassDrift:
         ert: The expected run time.
         schedule: When it looks at its window.
         threshold: What the statistic must exceed for a drift to be detected.
+        fingerprint: Of the weights that a profile was captured with, if the reference is one.
 
     Raises:
         TypeError: an argument has the wrong type; the reference holds no numbers.
         ConfigurationError: an argument is out of range; the reference is too small.
     """
+
+    kind = "classes"
 
     def __init__(
         self,
@@ -75,9 +80,10 @@ class ClassDrift:
         self.name = "classes" if name is None else checks.text("name", name)
         self.on: Subject = on
         self.ert = ert
+        self.fingerprint = fingerprint_of(reference)
         self.schedule = schedule(ert, window, stride)
         self._ids = ClassIds(classes, on)
-        ids, skipped = self._ids.within("reference", reference)
+        ids, skipped = self._ids.of_reference(reference)
         if skipped:
             _log.warning(
                 "Of the reference, %d of %d rows are left out: they are not finite.", skipped, skipped + len(ids)
@@ -86,7 +92,7 @@ class ClassDrift:
         self._cells = ClassCells(ids, window, checks.count("min_expected", min_expected))
         self._references = len(ids)
         self._shares = self._cells.reference / len(ids)
-        self._window = SlidingCounts(self.schedule, _OBSERVATIONS_PER_CELL * int(np.count_nonzero(self._shares)))
+        self._window = self._emptied()
         self.threshold = self._calibrated(
             ids, n_streams, np.random.default_rng(None if seed is None else checks.index("seed", seed))
         )
@@ -123,6 +129,9 @@ class ClassDrift:
             window_fill=self._window.fill,
         )
 
+    def _emptied(self) -> SlidingCounts:
+        return SlidingCounts(self.schedule, _OBSERVATIONS_PER_CELL * int(np.count_nonzero(self._shares)))
+
     def _detects(self, counts: Ids) -> bool:
         self._window.add(counts)
         if not self._window.is_enough:
@@ -148,3 +157,25 @@ class ClassDrift:
 
         first = self._window.least // self.schedule.stride
         return threshold(simulation.statistics(statistic, first, n_streams), self.schedule)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "references": self._references,
+            "counts": self._window.blocks(),
+            "waiting": self._blocks.waiting(),
+            "statistic": self._statistic,
+            "p_value": self._p_value,
+            **self._ids.state(),
+            **self._cells.state(),
+        }
+
+    def _take(self, state: State) -> None:
+        self._ids = ClassIds.of_state(state, self.on)
+        self._cells = ClassCells.of_state(state)
+        self._references = int(state["references"])
+        self._shares = self._cells.reference / self._references
+        self._window = self._emptied()
+        self._window.take(state["counts"])
+        self._blocks = Blocks(self.schedule.stride)
+        self._blocks.take(state["waiting"])
+        self._statistic, self._p_value = state["statistic"], state["p_value"]

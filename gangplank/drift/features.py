@@ -12,10 +12,12 @@ from gangplank import checks
 from gangplank.drift import calibration
 from gangplank.drift.binning import Bins
 from gangplank.drift.column_statistics import BINS, ORDERED, ColumnStatistic, Name
+from gangplank.drift.profile import State
 from gangplank.drift.result import DriftResult
 from gangplank.drift.rows import Floats, Rows, Subject
 from gangplank.drift.simulation import Simulation, Singles, check_size, threshold
 from gangplank.drift.sliding import Blocks, SlidingCounts, schedule
+from gangplank.drift.states import Calibrated, fingerprint_of
 from gangplank.drift.tables import Tables
 from gangplank.errors import ConfigurationError
 
@@ -27,7 +29,7 @@ _ROUNDING = 1e-4
 """Simulated statistics are in single precision. Many are alike, where columns have few values."""
 
 
-class FeatureDrift:
+class FeatureDrift(Calibrated):
     """Detects that a column of the inputs, or of the predictions, is spread otherwise than in the reference.
 
     Each column is cut into cells that hold about as much of the reference each, and the last ``window`` rows are
@@ -36,7 +38,8 @@ class FeatureDrift:
     is exceeded, a drift is counted, and the window is emptied. Use it on one thread at a time.
 
     Args:
-        reference: Rows from when nothing drifted. At least 8 times as many as the window has; 20 times are advised.
+        reference: Rows from when nothing drifted, or a :class:`DriftProfile`. At least 8 times as many as the window
+            has; 20 times are advised.
         statistic: ``"ks"``: the largest difference of the distribution functions (Kolmogorov 1933, Smirnov 1939).
             ``"wasserstein"``: the area between them, of which far values make more. ``"psi"``: the population stability
             index, a symmetric Kullback-Leibler divergence. ``"chi2"``: Pearson's chi-square (1911), for columns of few
@@ -60,11 +63,14 @@ class FeatureDrift:
         ert: The expected run time.
         schedule: When it looks at its window.
         threshold: What the statistic must exceed for a drift to be detected.
+        fingerprint: Of the weights that a profile was captured with, if the reference is one.
 
     Raises:
         TypeError: an argument has the wrong type; the reference holds no numbers.
         ConfigurationError: an argument is out of range; the reference is too small.
     """
+
+    kind = "features"
 
     def __init__(
         self,
@@ -84,6 +90,7 @@ class FeatureDrift:
         self.name = "features" if name is None else checks.text("name", name)
         self.on: Subject = on
         self.ert = ert
+        self.fingerprint = fingerprint_of(reference)
         random = np.random.default_rng(None if seed is None else checks.index("seed", seed))
         self.schedule = schedule(ert, window, stride)
         if statistic not in BINS:
@@ -143,9 +150,12 @@ class FeatureDrift:
             self._window.clear()
         return [self._names[column] for column in drifted[:MOST_COLUMNS]]
 
+    def _tables_for(self, name: Name) -> Tables:
+        return Tables(self._rows.width, self._bins.width, is_cumulative=name in ORDERED)
+
     def _calibrate(self, rows: Floats, name: Name, n_streams: int | str, random: np.random.Generator) -> None:
         cells = self._bins.of(rows)
-        self._tables = Tables(cells.shape[1], self._bins.width, is_cumulative=name in ORDERED)
+        self._tables = self._tables_for(name)
         self._shares = self._tables.of(self._tables.numbered(cells)[np.newaxis])[0] / len(rows)
         simulation = Simulation(self._tables, cells, self.schedule, random)
         shares = self._shares.astype(np.float32)
@@ -165,6 +175,32 @@ class FeatureDrift:
         self._quantiles = calibration.quantiles(
             simulated[:, strides - 1 :: strides].astype(np.float64)
         )  # of full windows
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "names": list(self._names),
+            "shares": self._shares,
+            "quantiles": self._quantiles,
+            "counts": self._window.blocks(),
+            "waiting": self._blocks.waiting(),
+            "largest": self._largest,
+            "p_value": self._p_value,
+            **self._bins.state(),
+            **self._statistic.state(),
+        }
+
+    def _take(self, state: State) -> None:
+        self._names = tuple(map(str, state["names"]))
+        self._rows = Rows.of_width(len(self._names), self.on)
+        self._bins = Bins.of_state(state)
+        self._statistic = ColumnStatistic.of(state)
+        self._tables = self._tables_for(self._statistic.name)
+        self._shares, self._quantiles = state["shares"], state["quantiles"]
+        self._window = SlidingCounts(self.schedule, 0)
+        self._window.take(state["counts"])
+        self._blocks = Blocks(self.schedule.stride)
+        self._blocks.take(state["waiting"])
+        self._largest, self._p_value = state["largest"], state["p_value"]
 
 
 def _names(names: Sequence[str] | None, width: int) -> tuple[str, ...]:

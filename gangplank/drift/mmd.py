@@ -14,8 +14,10 @@ from gangplank.drift.calibration import Schedule, streams, tail
 from gangplank.drift.mmd_kernel import Kernel
 from gangplank.drift.mmd_streams import WINDOWS, Reference, Sampling, Streams, thinned
 from gangplank.drift.mmd_window import Window
+from gangplank.drift.profile import State
 from gangplank.drift.result import DriftResult
 from gangplank.drift.rows import Rows, Subject
+from gangplank.drift.states import Calibrated, fingerprint_of, generator
 from gangplank.errors import ConfigurationError
 
 _FEWEST_WINDOWS = 2 * WINDOWS
@@ -24,7 +26,7 @@ _ENOUGH_WINDOWS = 20
 _log = logging.getLogger("gangplank.drift")
 
 
-class MMDDrift:
+class MMDDrift(Calibrated):
     """Detects that rows are distributed differently from a reference: a kernel two-sample test, made online.
 
     The squared maximum mean discrepancy between the last ``window`` rows and the reference is evaluated every
@@ -39,7 +41,8 @@ class MMDDrift:
     Use it on one thread at a time.
 
     Args:
-        reference: Rows of what ``on`` chooses, from when nothing drifted; at least 8 windows' worth, better 20.
+        reference: Rows of what ``on`` chooses, from when nothing drifted, or a :class:`DriftProfile`; at least 8
+            windows' worth, better 20.
         ert: Expected run time: rows between false alarms.
         window: Rows compared with the reference. More see smaller drifts, later.
         bandwidth: The distance at which rows are similar still; ``"median"`` is the reference's median distance.
@@ -58,11 +61,14 @@ class MMDDrift:
         on: What it looks at.
         ert: The expected run time.
         threshold: What the statistic must exceed for a drift to be detected.
+        fingerprint: Of the weights that a profile was captured with, if the reference is one.
 
     Raises:
         TypeError: an argument has the wrong type.
         ConfigurationError: an argument has a value that is not allowed, or the reference is too small.
     """
+
+    kind = "mmd"
 
     def __init__(
         self,
@@ -83,10 +89,12 @@ class MMDDrift:
         self.name = "mmd" if name is None else checks.text("name", name)
         self.on: Subject = on
         self.ert = ert
+        self.fingerprint = fingerprint_of(reference)
         self.schedule = Schedule.of(ert, window, stride)
         distance = _bandwidth(bandwidth)
         if calibration not in ("iid", "blocks"):
             raise ConfigurationError(f"calibration must be 'iid' or 'blocks', got {calibration!r}")
+        self._sampling: Sampling = calibration
         number = streams(self.schedule, (WINDOWS - 2) * window, n_streams)
         self._rng = np.random.default_rng(None if seed is None else checks.index("seed", seed))
         self._rows = Rows(reference, on)
@@ -157,6 +165,33 @@ class MMDDrift:
             window = Window(self._reference, self._streams.draw(self._rng), self.schedule.window)
             if window.statistic <= self.threshold:
                 return window
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "sampling": self._sampling,
+            "width": self._rows.width,
+            "random": self._rng.bit_generator.state,
+            "statistic": self._statistic,
+            "quantiles": self._quantiles,
+            "pending": self._pending[: self._waiting].copy(),
+            **self._kernel.state(),
+            **self._reference.state(),
+            **self._window.state(),
+        }
+
+    def _take(self, state: State) -> None:
+        self._sampling = "blocks" if state["sampling"] == "blocks" else "iid"
+        self._rows = Rows.of_width(int(state["width"]), self.on)
+        self._rng = generator(state["random"])
+        self._statistic = None if state["statistic"] is None else float(state["statistic"])
+        self._quantiles = state["quantiles"]
+        self._kernel = Kernel.of(state)
+        self._reference = Reference(state["points"], state["sums"])
+        self._streams = Streams(self._reference, self.schedule, self._sampling)
+        self._window = Window.of(self._reference, state, self.schedule.window)
+        self._pending = np.empty((self.schedule.stride, self._rows.width))
+        self._waiting = len(state["pending"])
+        self._pending[: self._waiting] = state["pending"]
 
 
 def _bandwidth(value: float | str) -> float | None:

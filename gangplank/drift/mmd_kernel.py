@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from gangplank.drift.profile import State
 from gangplank.errors import ConfigurationError
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +48,20 @@ class Kernel:
         width = reference.shape[1]
         self._projection = None if project is None else rng.standard_normal((width, project)) / math.sqrt(project)
         self.bandwidth = _median_distance(self._projected(_sample(reference, rng) - self._middle), bandwidth)
+
+    @classmethod
+    def of(cls, state: State) -> Self:
+        """Return the kernel that had this state."""
+        made = cls.__new__(cls)
+        made.bandwidth = float(state["bandwidth"])
+        made._middle = state["middle"]  # noqa: SLF001 - of this class
+        made._projection = state.get("projection")  # noqa: SLF001 - of this class
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Return what is needed to make points of rows elsewhere."""
+        known: dict[str, Any] = {"bandwidth": self.bandwidth, "middle": self._middle}
+        return known if self._projection is None else {**known, "projection": self._projection}
 
     def points(self, rows: Floats) -> Points:
         """Return the points that rows are."""

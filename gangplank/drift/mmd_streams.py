@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,10 @@ class Reference(NamedTuple):
     def of(cls, points: Points) -> Reference:
         """Return a reference of these points."""
         return cls(points, sums(left(points), right(points)))
+
+    def state(self) -> dict[str, Any]:
+        """Return both by their names."""
+        return self._asdict()
 
     def spread(self, held_out: Indices, within: Floats) -> Floats:
         """Return the mean similarity between the points that are left when some are held out.

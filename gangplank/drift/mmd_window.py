@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
 
 from gangplank.drift.mmd_kernel import Floats, Points, left, right, similarities, sums
 from gangplank.drift.mmd_streams import Indices, Reference
+from gangplank.drift.profile import State
 
 
 class Window:
@@ -20,14 +23,36 @@ class Window:
     """
 
     def __init__(self, reference: Reference, drawn: Indices, size: int) -> None:
+        self._compare_with(reference, drawn, size)
         held_out = reference.points[drawn]
-        within = sums(left(held_out), right(held_out)).sum()
-        self._rest = right(np.delete(reference.points, drawn, axis=0))
-        self._spread = float(reference.spread(drawn, within))
-        self._size = size
         self._points: Floats = np.empty((0, held_out.shape[1]))
         self._to_later = self._to_rest = np.empty(0)
         self.push(held_out[:size])
+
+    def _compare_with(self, reference: Reference, drawn: Indices, size: int) -> None:
+        held_out = reference.points[drawn]
+        within = sums(left(held_out), right(held_out)).sum()
+        self._drawn = drawn
+        self._rest = right(np.delete(reference.points, drawn, axis=0))
+        self._spread = float(reference.spread(drawn, within))
+        self._size = size
+
+    @classmethod
+    def of(cls, reference: Reference, state: State, size: int) -> Self:
+        """Return the window that had this state."""
+        made = cls.__new__(cls)
+        made._compare_with(reference, state["drawn"], size)  # noqa: SLF001 - of this class
+        made._points, made._to_later, made._to_rest = state["window_points"], state["to_later"], state["to_rest"]  # noqa: SLF001 - of this class
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Return what is in it, and what was held out for it."""
+        return {
+            "drawn": self._drawn,
+            "window_points": self._points,
+            "to_later": self._to_later,
+            "to_rest": self._to_rest,
+        }
 
     def push(self, points: Points) -> None:
         """Let points enter, and as many leave as do not fit any more."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from gangplank.drift.profile import DriftProfile
 from gangplank.errors import ConfigurationError
 
 _Number = TypeVar("_Number", bound=np.generic)
@@ -43,12 +44,24 @@ class Choice:
         """Return it."""
         return self._on(x, y) if callable(self._on) else y if self._on == "predictions" else x
 
+    def of_reference(self, reference: Any) -> Any:  # noqa: ANN401 - what NumPy understands
+        """Return the same of a reference that is a profile; any other is it already.
+
+        Raises:
+            ConfigurationError: inputs are looked at, and the profile has none.
+        """
+        if not isinstance(reference, DriftProfile):
+            return reference
+        if self._on == "inputs" and reference.inputs is None:
+            raise ConfigurationError("reference is a profile without inputs, which on='inputs' needs: capture them too")
+        return self.of(reference.inputs, reference.predictions)
+
 
 class Rows:
     """Turns batches into rows of one width, which is the reference's.
 
     Args:
-        reference: Rows of what ``on`` chooses, seen when nothing drifted.
+        reference: Rows of what ``on`` chooses, seen when nothing drifted, or a profile.
         on: What to look at: ``"predictions"``, ``"inputs"``, or a function of both that returns an array.
 
     Attributes:
@@ -62,6 +75,7 @@ class Rows:
 
     def __init__(self, reference: Any, on: Subject = "predictions") -> None:  # noqa: ANN401 - what NumPy understands
         self._choice = Choice(on)
+        reference = self._choice.of_reference(reference)
         rows = _table("reference", reference)
         self.width = rows.shape[1]
         self.reference, skipped = finite(rows)
@@ -69,6 +83,14 @@ class Rows:
             raise ConfigurationError(f"reference must hold rows of finite numbers, got shape {np.shape(reference)}")
         if skipped:
             _log.warning("Of the reference, %d of %d rows are left out: they are not finite.", skipped, len(rows))
+
+    @classmethod
+    def of_width(cls, width: int, on: Subject) -> Self:
+        """Return the same without the reference."""
+        made = cls.__new__(cls)
+        made._choice = Choice(on)  # noqa: SLF001 - of this class
+        made.width = width
+        return made
 
     def of(self, x: Any, y: Any) -> tuple[Floats, int]:  # noqa: ANN401 - the model's
         """Return the finite rows of a batch, and how many others there were.

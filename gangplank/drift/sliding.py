@@ -60,9 +60,13 @@ class Blocks:
         if whole < len(rows):
             self._waiting = [rows[whole:].copy()]  # the caller may write to its own
 
-    def clear(self) -> None:
-        """Forget what waits."""
-        self._waiting = []
+    def waiting(self) -> npt.NDArray[Any] | None:
+        """Return what waits; None for nothing."""
+        return np.concatenate(self._waiting) if self._waiting else None
+
+    def take(self, waiting: npt.NDArray[Any] | None) -> None:
+        """Have that wait instead."""
+        self._waiting = [] if waiting is None else [waiting]
 
 
 class SlidingCounts:
@@ -110,3 +114,13 @@ class SlidingCounts:
         """Empty the window."""
         self._blocks.clear()
         self.total = np.zeros((), np.int64)
+
+    def blocks(self) -> Counts | None:
+        """Return the counts of the blocks that are in the window, the oldest first; None for none."""
+        return np.stack(self._blocks) if self._blocks else None
+
+    def take(self, blocks: Counts | None) -> None:
+        """Have these be in the window instead."""
+        self.clear()
+        for counts in () if blocks is None else blocks:
+            self.add(counts)

@@ -5,6 +5,7 @@ Tables have the shape (..., columns, cells). Cells that a column does not have a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -55,13 +56,13 @@ def wasserstein(distances: Floats) -> TwoSamples:
     Args:
         distances: From each cell to the next, of the shape (columns, cells).
     """
+    return functools.partial(_moved, distances)
 
-    def statistic(counts: Floats, observations: int, shares: Floats, _: float) -> Floats:
-        difference = counts / observations
-        difference -= shares
-        return np.asarray(np.einsum("...ck,ck->...c", np.abs(difference, out=difference), distances))
 
-    return statistic
+def _moved(distances: Floats, counts: Floats, observations: int, shares: Floats, _: float) -> Floats:
+    difference = counts / observations
+    difference -= shares
+    return np.asarray(np.einsum("...ck,ck->...c", np.abs(difference, out=difference), distances))
 
 
 def chi_square_tail(statistic: float, degrees: int) -> float:

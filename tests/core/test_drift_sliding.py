@@ -29,7 +29,7 @@ def test_cleared_blocks_begin_anew() -> None:
     """What waited does not come."""
     blocks = Blocks(3)
     assert not list(blocks.cut(np.arange(2)))
-    blocks.clear()
+    blocks.take(None)
     assert [list(block) for block in blocks.cut(np.arange(10, 14))] == [[10, 11, 12]]
 
 
