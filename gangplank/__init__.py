@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gangplank.drift.features import FeatureDrift
     from gangplank.drift.foreign import AlibiDrift, BatchTest, RiverDrift
     from gangplank.drift.mmd import MMDDrift
+    from gangplank.drift.profile import DriftProfile
     from gangplank.drift.result import Drift, DriftResult
     from gangplank.exporters.prometheus import PrometheusExporter
     from gangplank.exporters.pushgateway import PushgatewayExporter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gangplank.weights.counting import summarize_weights
     from gangplank.weights.options import Weights
     from gangplank_keras.callback import TelemetryCallback
+    from gangplank_keras.capturing import DriftProfileCallback, drift_profile
     from gangplank_keras.instrumentor import KerasInstrumentor
     from gangplank_keras.model import TelemetryModel
     from gangplank_keras.prometheus_model import PrometheusModel
@@ -46,6 +48,8 @@ __all__ = [
     "ClassDrift",
     "ConfigurationError",
     "Drift",
+    "DriftProfile",
+    "DriftProfileCallback",
     "DriftResult",
     "ExportError",
     "FeatureDrift",
@@ -64,6 +68,7 @@ __all__ = [
     "TelemetryModel",
     "TrainTestExporter",
     "Weights",
+    "drift_profile",
     "summarize_weights",
 ]
 
@@ -73,6 +78,8 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "BatchTest": ("gangplank.drift.foreign", "keras", ("numpy",)),
     "ClassDrift": ("gangplank.drift.classes", "keras", ("numpy",)),
     "Drift": ("gangplank.drift.result", None, ()),
+    "DriftProfile": ("gangplank.drift.profile", "keras", ("numpy",)),
+    "DriftProfileCallback": ("gangplank_keras.capturing", "keras", ("keras", "numpy", "wrapt")),
     "DriftResult": ("gangplank.drift.result", None, ()),
     "FeatureDrift": ("gangplank.drift.features", "keras", ("numpy",)),
     "HISTOGRAM_WEIGHT_BUCKETS_0_3": ("gangplank.weights.bounds", None, ()),
@@ -115,6 +122,7 @@ _HOMES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
         ("keras", "numpy", "wrapt", "prometheus_client", "requests"),
     ),
     "Weights": ("gangplank.weights.options", None, ()),
+    "drift_profile": ("gangplank_keras.capturing", "keras", ("keras", "numpy", "wrapt")),
     "summarize_weights": ("gangplank.weights.counting", "keras", ("numpy",)),
 }
 

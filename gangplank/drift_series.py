@@ -22,6 +22,7 @@ class DriftSeries:
         model: The name under which the model is exported.
         detector: The detector's name; None for a drift function.
         expected_run_time: Mean number of observations between false alarms that the detector is calibrated to, if any.
+        reference_matches: Whether the detector's reference is of the weights that the model has, if that is known.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class DriftSeries:
         detector: str | None = None,
         *,
         expected_run_time: float | None = None,
+        reference_matches: bool | None = None,
     ) -> None:
         self._state = telemetry.state
         self._trouble = telemetry.trouble
@@ -45,6 +47,8 @@ class DriftSeries:
             self._observations = self._counter("drift_observations")
         if expected_run_time is not None:
             self._gauge("drift_expected_run_time", expected_run_time)
+        if reference_matches is not None:
+            self._gauge("drift_reference_matches", float(reference_matches))
 
     def tested(self, samples: int, drift: Drift | DriftResult | None) -> None:
         """Report what was found in a batch; None for a batch of which there is nothing to say.

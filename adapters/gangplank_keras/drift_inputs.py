@@ -106,9 +106,9 @@ class Arguments:
         return kept(self._inputs) if self._recording is None else self._recording.batches()
 
 
-def name_of_inputs(predict: Any) -> str:  # noqa: ANN401
-    """Return what a prediction calls its inputs: its first parameter."""
+def name_of_inputs(predict: Any, before: int) -> str:  # noqa: ANN401
+    """Return what a prediction calls its inputs: its first parameter, but for so many before it."""
     try:
-        return next(iter(inspect.signature(predict).parameters))
-    except (TypeError, ValueError, StopIteration):
+        return list(inspect.signature(predict).parameters)[before]
+    except (TypeError, ValueError, IndexError):
         return "x"

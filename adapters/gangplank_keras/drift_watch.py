@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import functools
-import re
+import logging
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from gangplank import checks
 from gangplank.drift.detector import Detector
 from gangplank.drift.monitor import DriftFunction, Monitor
 from gangplank.drift.panel import Member, Panel
 from gangplank.drift.result import Drift, DriftResult
 from gangplank.drift_series import DriftSeries
-from gangplank.errors import ConfigurationError
 from gangplank.inference import TRACED, Inference
 from gangplank.locks import Lock
 from gangplank_keras.batches import PREDICTIONS
 from gangplank_keras.drift_inputs import Arguments, kept, name_of_inputs, size_of
+from gangplank_keras.fingerprints import fingerprint
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_MOST = 10
-Detectors = Detector | Iterable[Detector] | Mapping[str, Detector]
-"""One, several, or several by name."""
+_logger = logging.getLogger("gangplank.drift")
 
 
 class DriftWatch:
@@ -33,6 +30,7 @@ class DriftWatch:
         function: The drift function, if there is one.
         detectors: Detectors by name.
         inference: Of which model.
+        model: The model itself.
         inline: Whether those who predict wait for it.
     """
 
@@ -41,6 +39,7 @@ class DriftWatch:
         function: DriftFunction | None,
         detectors: Mapping[str, Detector],
         inference: Inference,
+        model: Any,  # noqa: ANN401 - Keras is untyped
         *,
         inline: bool,
     ) -> None:
@@ -49,8 +48,12 @@ class DriftWatch:
         self.inline = inline
         report = functools.partial(DriftSeries, inference.telemetry, inference.model)
         members = [] if function is None else [Member(function, report())]
+        captured = {name: getattr(detector, "fingerprint", None) for name, detector in detectors.items()}
+        with inference.telemetry.trouble.contained("compare a drift reference's weights with the model's"):
+            matching = _matching(captured, model, inference.model)
         for name, detector in detectors.items():
-            series = report(name, expected_run_time=getattr(detector, "ert", None))
+            ert = getattr(detector, "ert", None)
+            series = report(name, expected_run_time=ert, reference_matches=matching.get(name))
             members.append(Member(_one_at_a_time(detector.update), series))
         subjects = [getattr(detector, "on", None) for detector in detectors.values()]
         self._needs_inputs = function is not None or any(on != "predictions" for on in subjects)
@@ -62,14 +65,19 @@ class DriftWatch:
         take_back = inference.telemetry.on_delivery(self._monitor.drain)
         weakref.finalize(self, self._monitor.end, take_back).atexit = False
 
-    def watched(self, predict: _F) -> _F:
-        """Return ``predict`` with what it predicts looked at."""
-        name = name_of_inputs(predict)
+    def watched(self, predict: _F, *, before: int = 0) -> _F:
+        """Return ``predict`` with what it predicts looked at.
+
+        Args:
+            predict: The model's method, or a function.
+            before: How many arguments there are before the inputs: one, the model itself, of a method of its class.
+        """
+        name = name_of_inputs(predict, before)
 
         @functools.wraps(predict)
         def watched(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            arguments = Arguments(name, args, kwargs)
-            y = predict(*arguments.args, **arguments.kwargs)
+            arguments = Arguments(name, args[before:], kwargs)
+            y = predict(*args[:before], *arguments.args, **arguments.kwargs)
             with self._contained("hand a batch to the drift function"):
                 self._look(arguments, y)
             return y
@@ -98,44 +106,20 @@ class DriftWatch:
         )
 
 
-def named(detectors: Any) -> dict[str, Detector]:  # noqa: ANN401 - checked here
-    """Return detectors by their names: those given, or their own, or else their kind's.
-
-    Raises:
-        TypeError: one of them is no detector.
-        ConfigurationError: two have one name, or there are too many.
-    """
-    if detectors is None:
+def _matching(captured: Mapping[str, str | None], model: Any, exported: str) -> dict[str, bool]:  # noqa: ANN401
+    """Return which detectors' references are of the weights that the model has, as far as that is known."""
+    known = {name: weights for name, weights in captured.items() if weights is not None}
+    own = fingerprint(model) if known else None
+    if own is None:
         return {}
-    if isinstance(detectors, Mapping):
-        given = [(checks.text("the name of a detector", name), detector) for name, detector in detectors.items()]
-    else:
-        listed = [detectors] if hasattr(detectors, "update") else _listed(detectors)
-        given = [(_name(detector), detector) for detector in listed]
-    found: dict[str, Detector] = {}
-    for name, detector in given:
-        if isinstance(detector, type) or not callable(getattr(detector, "update", None)):
-            raise TypeError(f"drift must hold detectors, which have a method update(x, y), not {detector!r}")
-        if name in found:
-            raise ConfigurationError(f"drift holds two detectors called {name!r}: give a mapping of names to detectors")
-        found[name] = detector
-    if len(found) > _MOST:
-        raise ConfigurationError(f"drift must hold {_MOST} detectors at the most, got {len(found)}")
-    return found
-
-
-def _listed(detectors: Any) -> list[Any]:  # noqa: ANN401
-    if isinstance(detectors, (str, bytes)) or not isinstance(detectors, Iterable):
-        raise TypeError(f"drift must be a detector, or several, not {detectors!r}")
-    return list(detectors)
-
-
-def _name(detector: Any) -> str:  # noqa: ANN401
-    """Return what a detector is called: ``mmd_drift`` if it does not say, and is an ``MMDDrift``."""
-    own = getattr(detector, "name", None)
-    if isinstance(own, str) and own.strip():
-        return own
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(detector).__name__).lower()
+    for name, weights in known.items():
+        if weights != own:
+            _logger.warning(
+                "the reference of the drift detector %s was captured with other weights (%s) than the model %s has "
+                "(%s): it will tell these apart, too; capture a drift profile of this model",
+                *(name, weights, exported, own),
+            )
+    return {name: weights == own for name, weights in known.items()}
 
 
 def _one_at_a_time(update: DriftFunction) -> DriftFunction:

@@ -12,11 +12,12 @@ import wrapt
 
 from gangplank import checks
 from gangplank.drift.monitor import DriftFunction
+from gangplank.drift.naming import Detectors, named
 from gangplank.inference import Inference
 from gangplank.telemetry import Telemetry
 from gangplank_keras import batches, proxied, readings
 from gangplank_keras.callback import default_telemetry
-from gangplank_keras.drift_watch import Detectors, DriftWatch, named
+from gangplank_keras.drift_watch import DriftWatch
 
 _PREDICTIONS = ("predict", "predict_on_batch")
 """What counts as a prediction. All else is a call."""
@@ -78,7 +79,9 @@ class TelemetryModel(_Proxy):
             batches that were drawn from it. What it raises is counted, logged once, and kept from who predicts.
         drift: A detector, several, or a mapping of names to detectors: what has an ``update(x, y)`` that returns a
             :class:`gangplank.DriftResult`. They look at the same predictions as the drift function, in the same way;
-            their series have a label ``detector``. One detector serves one model.
+            their series have a label ``detector``. One detector serves one model. Or a :class:`gangplank.DriftProfile`
+            that has detectors, or where the model is saved that has one beside it. Whether a detector's reference is of
+            the weights that the model has is a metric.
         drift_inline: Whether these run before ``predict`` returns instead, on what ``predict`` was given.
 
     Raises:
@@ -107,7 +110,7 @@ class TelemetryModel(_Proxy):
         self._self_drift = (
             None
             if get_drift_metrics_func is None and not detectors
-            else DriftWatch(get_drift_metrics_func, detectors, self._self_inference, inline=drift_inline)
+            else DriftWatch(get_drift_metrics_func, detectors, self._self_inference, model, inline=drift_inline)
         )
         self._self_measure()
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from gangplank import checks
 from gangplank.drift.monitor import DriftFunction
+from gangplank.drift.naming import Detectors, named
 from gangplank.exporters.prometheus import REGISTRY, CollectorRegistry, PrometheusExporter
 from gangplank.locks import Lock
 from gangplank.telemetry import Telemetry
-from gangplank_keras.drift_watch import Detectors, named
 from gangplank_keras.model import TelemetryModel, check_arguments
 
 

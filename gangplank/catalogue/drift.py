@@ -75,4 +75,11 @@ DRIFT = (
         unit="{observation}",
         attributes=_OF_DETECTOR,
     ),
+    Metric(
+        Phase.PREDICT,
+        "drift_reference_matches",
+        Kind.GAUGE,
+        "1 if a detector's reference was captured with the very weights that the model has, 0 if with others.",
+        attributes=_OF_DETECTOR,
+    ),
 )

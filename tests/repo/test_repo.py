@@ -44,6 +44,8 @@ def test_public_names() -> None:
         "HISTOGRAM_WEIGHT_BUCKETS_1_0",
         "ConfigurationError",
         "Drift",
+        "DriftProfile",
+        "DriftProfileCallback",
         "DriftResult",
         "RiverDrift",
         "MMDDrift",
@@ -65,6 +67,7 @@ def test_public_names() -> None:
         "TelemetryModel",
         "TrainTestExporter",
         "Weights",
+        "drift_profile",
         "summarize_weights",
     }
     assert set(gangplank.__all__) <= set(dir(gangplank))

@@ -18,8 +18,9 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_block(code: str) -> None:
+def test_block(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block runs with a model and data at hand, and ``gangplank`` imported."""
+    monkeypatch.chdir(tmp_path)  # where it may save things
     x, y = data()
     names = {"model": regression(), "x": x, "y": y}
     exec(f"import gangplank\n{code}", names)  # noqa: S102 - our own documentation
