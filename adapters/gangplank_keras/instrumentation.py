@@ -21,6 +21,7 @@ from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.telemetry import Telemetry
 from gangplank_keras import batches, callback, proxied, readings, witness, wrapping
+from gangplank_keras.drift_lookout import Lookout
 from gangplank_keras.settings import InstrumentorSettings
 
 _PHASES = {"fit": Phase.TRAIN, "evaluate": Phase.TEST}
@@ -57,12 +58,14 @@ class Instrumentation:
         self._originals: dict[str, Callable[..., Any]] = {}
         self._lock = Lock()
         self._undo: list[Callable[[], object]] = []
+        self._lookout = Lookout(settings.drift)
 
     def install(self) -> None:
         """Begin."""
         if any(phase not in self._settings.disabled for phase in _PHASES.values()):
             self._undo += [witness.watch(self), witness.add(self._with_callback)]
         if Phase.PREDICT not in self._settings.disabled:
+            self._undo.append(self._lookout.install())
             for name in _PREDICTIONS:
                 self._undo.append(wrapping.wrap(name, functools.partial(self._measuring, name)))
             self._undo.append(
@@ -164,7 +167,7 @@ class Instrumentation:
         with self._lock:
             if model not in self._models:
                 inference = Inference(self._telemetry, self._name(model), is_exact=True)
-                self._models[model] = {
+                measured = {
                     name: inference.measured(
                         original,
                         name,
@@ -175,6 +178,11 @@ class Instrumentation:
                     )
                     for name, original in self._originals.items()
                 }
+                with self._telemetry.trouble.contained("watch a model for drift"):
+                    watch = self._lookout.watch(model, inference)
+                    if watch is not None:
+                        measured |= {name: watch.watched(measured[name], before=1) for name in _PREDICTIONS}
+                self._models[model] = measured
             return self._models[model]
 
 

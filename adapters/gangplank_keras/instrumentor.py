@@ -40,6 +40,9 @@ class KerasInstrumentor(BaseInstrumentor):
     - ``every_n_steps``: report the models' metrics within an epoch too, every so many steps.
     - ``model_name``: the label ``model`` of all series.
     - ``attributes``: more labels of all series, ten at the most.
+    - ``drift``: True to look for drift in what each model predicts that ``keras.saving.load_model`` loads and that has
+      a drift profile beside its file; in code also a mapping of models' names to what ``TelemetryModel(drift=...)``
+      takes.
 
     A wrong argument raises ``TypeError`` or :class:`gangplank.ConfigurationError`. A wrong variable is an error in the
     log, and Keras is left as it is: whoever instruments a program by its environment wants it to run.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gangplank import checks, environment
 from gangplank import environment_variables as variables
@@ -13,6 +13,9 @@ from gangplank.errors import ConfigurationError
 from gangplank.metrics import Phase
 from gangplank.settings import Setting, settled
 from gangplank.weights.options import Weights, buckets, layers
+
+if TYPE_CHECKING:
+    from gangplank.drift.detector import Detector
 
 _WEIGHTS = "weights_"
 """Begins the names of settings of :class:`gangplank.Weights`."""
@@ -30,6 +33,8 @@ class InstrumentorSettings:
         every_n_steps: How often to report metrics within an epoch; not at all, if None.
         model_name: The label ``model`` of all series; each model's own name, if None.
         attributes: More labels of all series.
+        drift: Whether to look for drift in what models predict that have a drift profile beside their file; or by
+            models' names the detectors that are to look.
     """
 
     disabled: frozenset[Phase] = frozenset()
@@ -38,6 +43,7 @@ class InstrumentorSettings:
     every_n_steps: int | None = None
     model_name: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    drift: bool | Mapping[str, Mapping[str, Detector]] = False
 
 
 def phases(name: str, value: Any) -> frozenset[Phase]:  # noqa: ANN401 - checked here
@@ -52,6 +58,20 @@ def phases(name: str, value: Any) -> frozenset[Phase]:  # noqa: ANN401 - checked
     if unknown:
         raise ConfigurationError(f"{name} must hold no other than {', '.join(_PHASES)}, got {min(unknown)!r}")
     return frozenset(_PHASES[phase] for phase in named)
+
+
+def drift(name: str, value: Any) -> bool | dict[str, dict[str, Detector]]:  # noqa: ANN401
+    """Return whether to look for drift, or detectors by their names by models' names.
+
+    Raises:
+        TypeError: it is neither a flag nor such a mapping.
+        ConfigurationError: two detectors of a model have one name, or there is no such profile.
+    """
+    if not isinstance(value, Mapping):
+        return checks.flag(name, value)
+    from gangplank.drift.naming import named  # noqa: PLC0415 - NumPy, which only those need who give detectors
+
+    return {checks.text(f"the name of a model in {name}", model): named(given) for model, given in value.items()}
 
 
 SETTINGS = (
@@ -132,6 +152,14 @@ SETTINGS = (
         "More labels of all series, such as `experiment=a,team=ml`; ten at the most.",
         lambda name, value: dict(common_labels(name, value)),
         environment.pairs,
+    ),
+    Setting(
+        "drift",
+        variables.OTEL_INSTRUMENTATION_KERAS_DRIFT,
+        "Whether to look for drift in the predictions of each model that `keras.saving.load_model` loads and that has "
+        "a drift profile beside its file.",
+        drift,
+        environment.boolean,
     ),
 )
 
