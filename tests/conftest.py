@@ -7,12 +7,18 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import realservers
 
 
 def pytest_configure() -> None:
-    """Have Ctrl-C be what it is at a terminal: in the background it is ignored, by children too."""
+    """Have Ctrl-C be what it is at a terminal, and no test fail for being slow.
+
+    In the background Ctrl-C is ignored, by children too.
+    """
+    hypothesis.settings.register_profile("project", deadline=None)
+    hypothesis.settings.load_profile("project")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

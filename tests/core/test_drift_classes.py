@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -78,7 +78,6 @@ def singly(detector: ClassDrift) -> tuple[list[int], DriftResult]:
     return detections(detector, drifting(), [1] * len(drifting()))
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 400), max_size=30))
 def test_batches_make_no_difference(
     detector: ClassDrift, singly: tuple[list[int], DriftResult], sizes: list[int]

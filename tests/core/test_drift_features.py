@@ -102,7 +102,7 @@ def test_the_statistic_is_scipys_at_each_evaluation(detector: FeatureDrift) -> N
     assert {"even", "bits"} <= columns
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(0, 400), max_size=30))
 def test_batches_make_no_difference(
     detector: FeatureDrift, singly: tuple[list[int], DriftResult], sizes: list[int]

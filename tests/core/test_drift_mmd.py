@@ -144,7 +144,7 @@ def test_drifts_are_seen_soon(before: Law, after: Law, most: int) -> None:
     assert np.mean(delays) <= most
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=8), st.sampled_from([1, 3, 25]))
 def test_the_same_rows_in_any_batches_make_the_same_events(sizes: list[int], stride: int) -> None:
     """And the same statistic to the last digit, resets included."""

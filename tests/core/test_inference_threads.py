@@ -153,7 +153,7 @@ def _bucket(bounds: tuple[float, ...], value: float) -> float:
     return next((bound for bound in bounds if value <= bound), float("inf"))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(CALLS, max_size=30))
 def test_numbers_are_those_of_counting_one_by_one(calls: list[tuple[int, str, Outcome, float, bool]]) -> None:
     """For any calls, on any threads, which end at any time."""

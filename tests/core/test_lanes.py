@@ -145,7 +145,7 @@ def test_threads_at_once_have_a_share_each(state: State, storage: Counting) -> N
     assert samples(state) == 24
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["write", "end"])), max_size=30))
 def test_there_are_never_more_shares_than_there_were_threads_at_once(steps: list[tuple[int, str]]) -> None:
     """For any order in which threads come, write and go; and nothing that they wrote is lost."""

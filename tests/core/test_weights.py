@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gangplank import HISTOGRAM_WEIGHT_BUCKETS_0_3, HISTOGRAM_WEIGHT_BUCKETS_1_0, summarize_weights
@@ -87,7 +87,6 @@ def assert_statistics(summary: WeightSummary, values: list[float]) -> None:
     assert summary.norm == pytest.approx(math.sqrt(sum(Fraction(number) ** 2 for number in numbers)), rel=1e-5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(VALUES, max_size=20), st.sampled_from(DTYPES)), max_size=4), BOUNDS)
 def test_counts_are_those_of_real_numbers(parts: list[tuple[list[float], Any]], bounds: tuple[float, ...]) -> None:
     """For any values in any dtypes and any bounds, a bucket holds what is at or below its bound, and no more."""
@@ -95,7 +94,6 @@ def test_counts_are_those_of_real_numbers(parts: list[tuple[list[float], Any]], 
     assert_matches(summarize_weights(arrays, bounds), arrays, bounds)
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=40), st.sampled_from(DTYPES), BOUNDS, st.integers(0, 1500))
 def test_long_arrays_are_counted_as_short_ones_are(
     values: list[float], dtype: Any, bounds: tuple[float, ...], more: int
@@ -310,7 +308,6 @@ def test_squares_that_float32_cannot_hold_are_taken_in_double_precision(scale: f
     assert summary.update.ratio == pytest.approx(moved / (np.float64(np.float32(scale)) * math.sqrt(3000)), rel=1e-5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(VALUES, max_size=8), min_size=2, max_size=2), BOUNDS, st.sampled_from(DTYPES))
 def test_summaries_of_parts_add_up_to_that_of_the_whole(
     parts: list[list[float]], bounds: tuple[float, ...], dtype: Any
