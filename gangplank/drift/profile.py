@@ -56,9 +56,9 @@ class DriftProfile:
     detectors: Mapping[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "predictions", _numbers("predictions", self.predictions))
+        object.__setattr__(self, "predictions", _samples("predictions", self.predictions))
         if self.inputs is not None:
-            object.__setattr__(self, "inputs", _numbers("inputs", self.inputs))
+            object.__setattr__(self, "inputs", _samples("inputs", self.inputs))
             if len(self.inputs) != len(self.predictions):
                 raise ConfigurationError(
                     f"inputs must be as many as predictions, {len(self.predictions)}, got {len(self.inputs)}"
@@ -152,6 +152,13 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     if header.get("format") != _FORMAT:
         raise ConfigurationError(f"its format is {header.get('format')}, where {_FORMAT} is known")
     return header, arrays
+
+
+def _samples(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - what NumPy understands
+    array = _numbers(argument, value)
+    if array.ndim == 0:
+        raise ConfigurationError(f"{argument} must be of the shape (samples, ...), got the shape ()")
+    return array
 
 
 def _numbers(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - what NumPy understands

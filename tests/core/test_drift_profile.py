@@ -109,6 +109,11 @@ class TestWhatIsRefused:
         with pytest.raises(TypeError, match="predictions must hold numbers, not <U1"):
             DriftProfile(predictions=np.array(["a"]))
 
+    def test_no_samples(self) -> None:
+        """A number alone is none."""
+        with pytest.raises(ConfigurationError, match=r"inputs must be of the shape \(samples, ...\)"):
+            DriftProfile(predictions=_PREDICTIONS, inputs=np.array(1.0))
+
     def test_other_than_as_many(self) -> None:
         """Each prediction has its input."""
         with pytest.raises(ConfigurationError, match="as many as predictions, 400, got 3"):
