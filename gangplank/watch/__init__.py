@@ -1,0 +1,1 @@
+"""What ``gangplank watch`` shows: where it reads, what it remembers, and what of that is drawn."""
