@@ -1,4 +1,4 @@
-"""What can be asked of Gangplank at a command line: ``gangplank check``."""
+"""What can be asked of Gangplank at a command line: ``gangplank check``, ``gangplank watch``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gangplank.commands import check
+from gangplank.commands import check, watch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,10 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # what a terminal cannot show is no reason to end
         sys.stdout.reconfigure(errors="backslashreplace")
-    parser = argparse.ArgumentParser(prog="gangplank", description="Observability for Keras models.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    check.add_to(commands)
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         status: int = given.run(given)
         sys.stdout.flush()
@@ -30,6 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 1
     return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    found = argparse.ArgumentParser(prog="gangplank", description="Observability for Keras models.")
+    commands = found.add_subparsers(required=True, metavar="command")
+    for command in (check, watch):
+        command.add_to(commands)
+    return found
 
 
 def _discard_output() -> None:
