@@ -62,16 +62,16 @@ $(VENV)/bin/python:
 	$(PIP) --upgrade "pip>=25.1"
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	$(PIP) --editable ".[tensorflow,examples]"
+	$(PIP) --editable ".[tensorflow,examples,watch]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(PIP) "$(TORCH)"  # first, and exactly this one: the extras below are then content with it
-	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,opentelemetry,otlp,examples,ray]" --group test
+	$(PIP) --editable ".[tensorflow,jax,torch,prometheus,opentelemetry,otlp,examples,ray,watch]" --group test
 	@touch $@
 
 $(VENV)/.check: $(VENV)/bin/python pyproject.toml
-	$(PIP) --editable ".[keras,prometheus,opentelemetry,otlp,examples]" --group dev
+	$(PIP) --editable ".[keras,prometheus,opentelemetry,otlp,examples,watch]" --group dev
 	@touch $@
 
 clean:  ## Remove what was built, .venv included.
