@@ -30,9 +30,9 @@ def test_second_source_root_and_scripts_are_no_packages() -> None:
         assert not (ROOT / folder / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("page", ["metrics", "environment"])
+@pytest.mark.parametrize("page", ["metrics", "environment", "cli"])
 def test_generated_pages_are_what_the_tables_say(page: str) -> None:
-    """Python docs/make_metrics_page.py, and make_environment_page.py, write them anew."""
+    """Python docs/make_metrics_page.py, and the like, write them anew."""
     generated = runpy.run_path(str(ROOT / "docs" / f"make_{page}_page.py"))["page"]()
     assert (ROOT / "docs" / "reference" / f"{page}.md").read_text() == generated
 
