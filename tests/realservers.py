@@ -29,6 +29,12 @@ def free_port() -> int:
         return port
 
 
+def is_taken(port: int) -> bool:
+    """Whether something listens on a port of this machine's loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_for(what: Callable[[], T | None], timeout: float = _READY_WITHIN) -> T:
     """Return the first result of ``what`` that is not None or False.
 

@@ -111,8 +111,3 @@ def test_a_loop_that_is_stopped_says_so(framework: str, gateway: Gateway, tmp_pa
     assert (gateway.value("gangplank_train_epochs_count", model="mnist") or 0) >= 2
     assert gateway.series("gangplank_train_last_success_timestamp_seconds") == []
     assert gateway.series("gangplank_test_loss") == []
-
-
-def test_help(framework: str) -> None:
-    """Both say what they take."""
-    assert "--epochs" in run(framework, "--help")[0]

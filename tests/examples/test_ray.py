@@ -111,10 +111,3 @@ def recognised(printed: str) -> int:
 def replicas(kept: Path) -> set[int]:
     """Return the processes of the replicas, each of which has a file."""
     return {int(file.name.partition("-")[0]) for file in kept.glob("*-*.gangplank")}
-
-
-@pytest.mark.parametrize("script", ["ray_train/train.py", "ray_serve/app.py"])
-def test_help(ray: LocalRay, script: str) -> None:
-    """Both say what they take."""
-    ray.environment["KERAS_BACKEND"] = "jax"
-    assert "--help" in run(ray, script, "--help")

@@ -119,8 +119,3 @@ def test_without_a_model_it_says_what_to_do(tmp_path: Path) -> None:
     with gunicorn(tmp_path, f"--config={copy / 'gunicorn.conf.py'}", f"--bind=127.0.0.1:{free_port()}") as app:
         assert app.wait(60) == 1
     assert (tmp_path / "log").read_text().count("run train/train.py first") == 1
-
-
-def test_help() -> None:
-    """The script that sends images says what it takes."""
-    assert "--requests" in run("serve/send.py", "--help")
