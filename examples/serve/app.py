@@ -25,6 +25,7 @@ app = FastAPI()
 model = gangplank.PrometheusModel(
     keras.saving.load_model(convnet.SAVED),
     port=int(os.environ.get("METRICS_PORT", "8561")),
+    host=os.environ.get("METRICS_HOST", "127.0.0.1"),
     multiprocess_dir=os.environ.get("METRICS_DIR", _SHARED),
 )
 
