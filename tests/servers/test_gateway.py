@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import needs
 import pytest
-from realservers import Gateway, Prometheus, pushgateway, wait_for
+from realservers import Gateway, Prometheus, prometheus, pushgateway, wait_for
 
 SCRIPTS = Path(__file__).parent / "scripts"
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -35,22 +36,42 @@ def _outcome(gateway: Gateway, phase: str = "train") -> set[str]:
     return {labels["outcome"] for labels, value in series if value == 1}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_training_then_evaluation_of_the_same_job(backend: str, gateway: Gateway, prometheus: Prometheus) -> None:
+class Trained:
+    """A gateway, at which a script of a backend has trained with success, and a Prometheus that scrapes it."""
+
+    def __init__(self, backend: str, gateway: Gateway, prometheus: Prometheus) -> None:
+        self.backend, self.gateway, self.prometheus = backend, gateway, prometheus
+        done = _run(backend, "train.py", gateway)
+        assert done.returncode == 0, done.stderr
+        self.loss = float(done.stdout.split("loss=")[1])
+        self.success = self.value("last_success_timestamp_seconds")
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return a value of the training, which ran once or several times."""
+        return self.gateway.value(f"gangplank_train_{name}", job="mnist", **labels)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    """Tests of a backend go on where the one before ended: at a gateway runs follow one another."""
+    needs.module(request.param)
+    folders = [tmp_path_factory.mktemp(name) for name in ("gateway", "prometheus")]
+    with pushgateway(folders[0]) as gateway, prometheus(folders[1], gateway.address) as server:
+        yield Trained(request.param, gateway, server)
+
+
+def test_training_then_evaluation_of_the_same_job(trained: Trained) -> None:
     """A train script and a test script, one after the other: both sets stand, and Prometheus answers for both."""
-    needs.module(backend)
-    trained = _run(backend, "train.py", gateway)
-    assert trained.returncode == 0, trained.stderr
-    loss = gateway.value("gangplank_train_loss", job="mnist")
-    tested = _run(backend, "evaluate.py", gateway)
+    gateway, prometheus = trained.gateway, trained.prometheus
+    assert trained.value("loss", instance="", model="net") == pytest.approx(trained.loss)
+    loss = trained.value("loss")
+    tested = _run(trained.backend, "evaluate.py", gateway)
     assert tested.returncode == 0, tested.stderr
-    assert gateway.value("gangplank_train_loss", job="mnist", instance="", model="net") == loss
+    assert trained.value("loss") == loss
     assert gateway.value("gangplank_test_loss", job="mnist", instance="", model="net") is not None
     assert gateway.value("gangplank_test_model_weights_count", job="mnist") == 4
     assert gateway.value("gangplank_test_model_weights_sum", job="mnist") != 0
     assert _outcome(gateway) == _outcome(gateway, "test") == {"success"}
-    expected = float(trained.stdout.split("loss=")[1])
-    assert loss == pytest.approx(expected)
     for name in (
         "gangplank_train_loss",
         "gangplank_train_val_loss",
@@ -66,27 +87,23 @@ def test_training_then_evaluation_of_the_same_job(backend: str, gateway: Gateway
     assert prometheus.wait_for(rate)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("how", "outcome"), [("raise", "failed"), ("nan", "diverged")])
-def test_a_run_that_did_not_succeed(backend: str, how: str, outcome: str, gateway: Gateway) -> None:
+def test_a_run_that_did_not_succeed(how: str, outcome: str, trained: Trained) -> None:
     """It says how it ended; the last success is still that of the run before, from another process."""
-    needs.module(backend)
-    assert _run(backend, "train.py", gateway).returncode == 0
-    success = gateway.value("gangplank_train_last_success_timestamp_seconds", job="mnist")
-    completion = gateway.value("gangplank_train_last_completion_timestamp_seconds", job="mnist")
-    assert success is not None
+    gateway, completion = trained.gateway, trained.value("last_completion_timestamp_seconds")
+    assert trained.success is not None
     assert completion is not None
-    ended = _run(backend, "train.py", gateway, how)
+    ended = _run(trained.backend, "train.py", gateway, how)
     assert (ended.returncode == 0) is (how == "nan"), ended.stderr
     wait_for(lambda: _outcome(gateway) == {outcome}, timeout=5)
-    assert gateway.value("gangplank_train_running", job="mnist") == 0
-    assert gateway.value("gangplank_train_last_success_timestamp_seconds", job="mnist") == success
-    later = gateway.value("gangplank_train_last_completion_timestamp_seconds", job="mnist")
+    assert trained.value("running") == 0
+    assert trained.value("last_success_timestamp_seconds") == trained.success
+    later = trained.value("last_completion_timestamp_seconds")
     assert later is not None
     assert later > completion
     if how == "nan":
-        assert gateway.value("gangplank_train_loss", job="mnist") is None
-        nonfinite = gateway.value("gangplank_train_nonfinite_total", job="mnist", metric="loss")
+        assert trained.value("loss") is None
+        nonfinite = trained.value("nonfinite_total", metric="loss")
         assert nonfinite is not None
         assert nonfinite >= 1
 

@@ -15,8 +15,8 @@ from processes import Page
 from realservers import Gateway, free_port, get
 
 SCRIPT = str(Path(__file__).parent / "scripts" / "unmodified.py")
-BACKENDS = ("jax", "tensorflow", "torch")
-Value = Callable[[str], float]
+WAYS = [("jax", "grpc", "environment"), ("tensorflow", "http/protobuf", "script"), ("torch", "grpc", "environment")]
+Value = Callable[[str], float | None]
 
 
 def instrumented(*arguments: str, **variables: str) -> tuple[subprocess.Popen[str], list[str]]:
@@ -48,69 +48,43 @@ def check(value: Value, said: list[str]) -> None:
     assert value("gangplank_predict_call_total") == 5
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_at_a_gateway(gateway: Gateway, backend: str) -> None:
-    """Each phase in its group; the backend is the environment's choice."""
-    needs.module(backend)
-    process, said = instrumented(**pushing_to(gateway), KERAS_BACKEND=backend)
-    assert said[0] == backend
-    assert "gangplank" not in ended(process).stderr
+@pytest.mark.parametrize(("backend", "protocol", "chosen_by"), WAYS)
+def test_at_every_exporter(gateway: Gateway, backend: str, protocol: str, chosen_by: str) -> None:
+    """At once: pushed, each phase in its group; scraped from OpenTelemetry's own exporter; and sent by OTLP.
 
-    def value(name: str) -> float:
-        found = gateway.value(name, job="shop", phase=name.split("_")[1], model="net")
-        assert found is not None, name
-        return found
-
-    check(value, said)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_in_a_scrape(backend: str) -> None:
-    """Of OpenTelemetry's own exporter; the backend is the script's choice, against the environment's."""
+    The backend is the environment's choice, or the script's against it.
+    """
     needs.module(backend)
     port = free_port()
-    process, said = instrumented(
-        backend,
-        OTEL_METRICS_EXPORTER="prometheus",
-        OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
-        KERAS_BACKEND="numpy",
-    )
-    assert said[0] == backend
-    page = Page(get(f"http://127.0.0.1:{port}/metrics"))
-
-    def value(name: str) -> float:
-        found = page.value(name, model="net")
-        assert found is not None, name
-        return found
-
-    check(value, said)
-    ended(process)
-
-
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_by_otlp(backend: str, protocol: str) -> None:
-    """By gRPC and by HTTP."""
-    needs.module(backend)
     with (otlp.over_grpc if protocol == "grpc" else otlp.over_http)() as receiver:
-        endpoint = f"http://{receiver.endpoint}" if protocol == "grpc" else receiver.endpoint
-        process, said = instrumented(
-            OTEL_METRICS_EXPORTER="otlp",
+        variables = pushing_to(
+            gateway,
+            OTEL_METRICS_EXPORTER="pushgateway,prometheus,otlp",
+            OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
             OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
-            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint,
-            KERAS_BACKEND=backend,
+            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://{receiver.endpoint.removeprefix('http://')}",
         )
+        chosen = {"script": ([backend], "numpy"), "environment": ([], backend)}[chosen_by]
+        process, said = instrumented(*chosen[0], **variables, KERAS_BACKEND=chosen[1])
         assert said[0] == backend
-        ended(process)
-        values = receiver.values()
+        page = Page(get(f"http://127.0.0.1:{port}/metrics"))
+        assert "gangplank" not in ended(process).stderr
+        received = receiver.values()
 
-    def value(name: str) -> float:
+    def pushed(name: str) -> float | None:
+        return gateway.value(name, job="shop", phase=name.split("_")[1], model="net")
+
+    def scraped(name: str) -> float | None:
+        return page.value(name, model="net")
+
+    def sent(name: str) -> float | None:
         [found] = [
-            number for (metric, labels), number in values.items() if metric == name and ("model", "net") in labels
+            number for (metric, labels), number in received.items() if metric == name and ("model", "net") in labels
         ]
         return found
 
-    check(value, said)
+    for value in (pushed, scraped, sent):
+        check(value, said)
 
 
 def test_at_the_console() -> None:
