@@ -63,7 +63,7 @@ class _Handler:
     def __init__(self, delivery: Delivery, previous: Any) -> None:  # noqa: ANN401 - as the signal module has it
         self._delivery = delivery
         self._previous = previous
-        self._then: Callable[[int], None] = lambda number: os.kill(os.getpid(), number)
+        self._then: Callable[[int], None] = _end_container if _is_init() and previous is signal.SIG_DFL else _send
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         signal.signal(number, self._previous)  # a second signal goes there at once
@@ -91,3 +91,16 @@ def _wakes_a_loop() -> bool:
     if descriptor != -1:
         signal.set_wakeup_fd(descriptor)
     return descriptor != -1
+
+
+def _send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def _is_init() -> bool:
+    """Whether this is the first process of a container. What it has no handler for, it does not get."""
+    return os.getpid() == 1
+
+
+def _end_container(number: int) -> None:
+    os._exit(128 + number)

@@ -27,6 +27,15 @@ def test_sigterm(fake_gateway: FakeGateway, kind: str) -> None:
     assert err == ""
 
 
+def test_sigterm_in_a_container(fake_gateway: FakeGateway) -> None:
+    """Its first process gets no signal that it has no handler for, not from itself either: it ends all the same."""
+    first = "os.getpid, os.kill = lambda: 1, lambda *_: None"  # a namespace of its own takes rights that not all have
+    program = source(first, BEGIN, WAIT)
+    status, _, err = ended(program, fake_gateway.address, "exporter", "handle_sigterm=True", sends=signal.SIGTERM)
+    assert (status, err) == (128 + signal.SIGTERM, "")
+    assert outcome(fake_gateway) == "interrupted"
+
+
 @pytest.mark.parametrize("kind", EXITS)
 def test_sigterm_unasked(fake_gateway: FakeGateway, kind: str) -> None:
     """No handler is installed, and nothing pushed."""
