@@ -1,0 +1,1 @@
+"""What operators load into their servers: dashboards for Grafana, rules for Prometheus."""
