@@ -1,4 +1,4 @@
-"""What can be asked of Gangplank at a command line: ``gangplank check``, ``gangplank watch``."""
+"""What can be asked of Gangplank at a command line: ``gangplank check``, ``watch``, ``rules``, ``dashboards``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gangplank.commands import check, watch
+from gangplank.commands import check, dashboards, rules, watch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     found = argparse.ArgumentParser(prog="gangplank", description="Observability for Keras models.")
     commands = found.add_subparsers(required=True, metavar="command")
-    for command in (check, watch):
+    for command in (check, watch, rules, dashboards):
         command.add_to(commands)
     return found
 
