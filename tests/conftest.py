@@ -47,3 +47,12 @@ def prometheus(tmp_path: Path, gateway: realservers.Gateway) -> Iterator[realser
     folder.mkdir()
     with realservers.prometheus(folder, gateway.address) as server:
         yield server
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[realservers.Alertmanager]:
+    """A real Alertmanager that knows of no alert."""
+    folder = tmp_path / "alertmanager"
+    folder.mkdir()
+    with realservers.alertmanager(folder) as server:
+        yield server

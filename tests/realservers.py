@@ -125,6 +125,22 @@ class Prometheus:
         answer: Any = json.loads(get(f"{self.url}/api/v1/query?{urlencode({'query': expression})}"))
         return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
 
+    def range(self, expression: str, seconds: float, step: float) -> list[tuple[dict[str, str], list[float]]]:
+        """Return labels and values of each series that a query gives over the last seconds.
+
+        Raises:
+            HTTPError: it is no query.
+        """
+        now = time.time()
+        window = {"query": expression, "start": now - seconds, "end": now, "step": step}
+        answer: Any = json.loads(get(f"{self.url}/api/v1/query_range?{urlencode(window)}"))
+        return [(one["metric"], [float(value) for _, value in one["values"]]) for one in answer["data"]["result"]]
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return all rules, with how they are."""
+        answer: Any = json.loads(get(f"{self.url}/api/v1/rules"))
+        return [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+
     def exemplars(self, expression: str) -> list[tuple[dict[str, str], dict[str, str]]]:
         """Return the labels of each exemplar of the last minute that a query gives, and those of its series."""
         window = {"query": expression, "start": time.time() - 60, "end": time.time() + 60}
@@ -136,33 +152,73 @@ class Prometheus:
         return wait_for(lambda: self.query(expression))
 
 
-_CONFIG = """
-global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
-scrape_configs:
-  - job_name: target
-    honor_labels: true
-    static_configs: [{{targets: ["{target}"]}}]
-"""
-
-
 @contextmanager
-def prometheus(folder: Path, target: str, arguments: Iterable[str] = ()) -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path,
+    target: str,
+    arguments: Iterable[str] = (),
+    *,
+    also: Iterable[str] = (),
+    rules: Iterable[Path] = (),
+    alertmanager: str | None = None,
+) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes ``target``, labels as they are.
 
     Args:
         folder: Where it keeps what it stores.
         target: ``host:port``.
         arguments: More of its command line.
+        also: More targets.
+        rules: Files of rules, which it evaluates as often as it scrapes.
+        alertmanager: ``host:port`` of who is told of alerts.
     """
     program = needs.program("prometheus", "prometheus")
     server = Prometheus(free_port())
-    (folder / "prometheus.yml").write_text(_CONFIG.format(target=target))
+    told = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
+    scraped = {"job_name": "target", "honor_labels": True, "static_configs": [{"targets": [target, *also]}]}
+    config = {
+        "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
+        "rule_files": [str(path) for path in rules],
+        "alerting": {"alertmanagers": told},
+        "scrape_configs": [scraped],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))  # which is YAML too
     command = [
         program,
         f"--web.listen-address={server.address}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--config.file={folder / 'prometheus.yml'}",
         *arguments,
+    ]
+    with serving(command, server.url, folder):
+        yield server
+
+
+class Alertmanager:
+    """A real Alertmanager."""
+
+    def __init__(self, port: int) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self.url = f"http://{self.address}"
+
+    def alerts(self, name: str) -> list[dict[str, Any]]:
+        """Return the alerts of that name that are active now, as its API shows them."""
+        found: Any = json.loads(get(f"{self.url}/api/v2/alerts?{urlencode({'filter': f'alertname={name}'})}"))
+        return [one for one in found if one["status"]["state"] == "active"]
+
+
+@contextmanager
+def alertmanager(folder: Path) -> Iterator[Alertmanager]:
+    """Run an Alertmanager that tells nobody."""
+    program = needs.program("prometheus-alertmanager", "prometheus-alertmanager")
+    server = Alertmanager(free_port())
+    (folder / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    command = [
+        program,
+        f"--web.listen-address={server.address}",
+        f"--storage.path={folder / 'data'}",
+        f"--config.file={folder / 'alertmanager.yml'}",
+        "--cluster.listen-address=",  # alone
     ]
     with serving(command, server.url, folder):
         yield server
