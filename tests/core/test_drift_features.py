@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any, get_args
 
 import numpy as np
@@ -182,6 +183,14 @@ def test_a_drift_is_seen_soon_and_its_column_told(detector: FeatureDrift) -> Non
         assert "relu" in found[first].columns
         delays.append(10 * (first + 1))
     assert np.mean(delays) <= 150
+
+
+def test_a_pickled_detector_goes_on_where_it_was(detector: FeatureDrift) -> None:
+    """Whatever its statistic, as a worker of another process needs it."""
+    stream = drifting()
+    detections(detector, stream[:700], [1] * 700)
+    copied = pickle.loads(pickle.dumps(detector))  # noqa: S301 - our own
+    assert copied.update(stream[700:], None) == detector.update(stream[700:], None)
 
 
 def test_a_constant_column_tells_new_values(detector: FeatureDrift) -> None:

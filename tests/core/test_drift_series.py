@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pushes import telemetry_to, values
 
-from gangplank import Drift, Telemetry
+from gangplank import Drift, DriftResult, Telemetry
 from gangplank.drift.monitor import Monitor
 from gangplank.drift_series import DriftSeries
 from gangplank.testing import FakeGateway, InMemoryExporter
@@ -146,6 +146,19 @@ def test_a_wrong_result_is_a_failed_test(
     assert memory.value("gangplank_export_errors_total", error_type=error.__name__) == 3
     [record] = caplog.records
     assert record.getMessage().startswith(f"could not test for drift: {error.__name__}: ")
+
+
+def test_a_detection_is_logged(telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
+    """At level INFO: by which detector, and in which columns if it tells them apart. What is no drift is not."""
+    series = DriftSeries(telemetry, "net", "features")
+    with caplog.at_level(logging.INFO, "gangplank.drift"):
+        series.tested(4, DriftResult(observations=4, test_statistic=0.5))
+        series.tested(4, DriftResult(drift_detected=1, observations=4))
+        series.tested(4, DriftResult(drift_detected=2, observations=4, columns=("age", "height")))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "drift detected in net by features"),
+        ("INFO", "drift detected in net by features: age, height"),
+    ]
 
 
 def test_drops_are_counted_by_samples(series: DriftSeries, memory: InMemoryExporter) -> None:
