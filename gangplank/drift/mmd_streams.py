@@ -121,10 +121,11 @@ class Streams:
         """Return the statistic at each evaluation of each stream, the window that it begins with included."""
         reference, window = self._reference, self._schedule.window
         similarities = self._cells.similarities(reference.points[drawn])
-        to_rest = self._cells.totals(reference.sums[drawn]) - similarities.sum(axis=2)
+        within = similarities.sum(axis=2)
+        to_rest = self._cells.totals(reference.sums[drawn]) - within
         mean = self._cells.of_windows(to_rest) / (len(reference.points) - self._cells.length)
         pairs = self._cells.within_windows(similarities) - window
-        spread = reference.spread(drawn, similarities.sum(axis=(1, 2)))
+        spread = reference.spread(drawn, within.sum(axis=1))
         statistics: Floats = spread[:, None] + pairs / (window * (window - 1)) - 2 / window * mean
         return statistics
 
