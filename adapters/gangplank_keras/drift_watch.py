@@ -8,7 +8,10 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+from gangplank.drift.classes import ClassDrift
 from gangplank.drift.detector import Detector
+from gangplank.drift.features import FeatureDrift
+from gangplank.drift.mmd import MMDDrift
 from gangplank.drift.monitor import DriftFunction, Monitor
 from gangplank.drift.panel import Member, Panel
 from gangplank.drift.result import Drift, DriftResult
@@ -20,6 +23,8 @@ from gangplank_keras.drift_inputs import Arguments, kept, name_of_inputs, size_o
 from gangplank_keras.fingerprints import fingerprint
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_BY_ROWS = (MMDDrift, ClassDrift, FeatureDrift)
+"""Detectors that find the same, whatever batches rows come in."""
 _logger = logging.getLogger("gangplank.drift")
 
 
@@ -59,7 +64,8 @@ class DriftWatch:
         self._needs_inputs = function is not None or any(on != "predictions" for on in subjects)
         self._needs_outputs = function is not None or any(on != "inputs" for on in subjects)
         self._panel = Panel(members)
-        self._monitor = Monitor(self._panel, self._panel)
+        by_rows = function is None and all(isinstance(detector, _BY_ROWS) for detector in detectors.values())
+        self._monitor = Monitor(self._panel, self._panel, joins=by_rows)
         self._contained = inference.telemetry.trouble.contained
         # What waits when the model is gone is tested all the same, and waited for.
         take_back = inference.telemetry.on_delivery(self._monitor.drain)

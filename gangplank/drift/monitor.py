@@ -7,9 +7,9 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gangplank.drift.batches import Batch, alike, joined
 from gangplank.drift.result import Drift, DriftResult
 
 DriftFunction = Callable[[Any, Any], Drift | DriftResult | None]
@@ -21,6 +21,8 @@ MOST_BYTES = 64 * 2**20
 
 _PAUSE = 0.1
 """Seconds for which batches gather. A thread that woke for each would take the interpreter from who predicts."""
+_MOST_JOINED = 1024
+"""Samples that are joined to one batch. What is left of the others can be dropped when there is no more time."""
 
 
 class Report(Protocol):
@@ -39,14 +41,6 @@ class Report(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    x: Any
-    y: Any
-    samples: int
-    size: int
-
-
 class Monitor:
     """Hands batches to a drift function, one after another.
 
@@ -55,11 +49,13 @@ class Monitor:
     Args:
         function: The drift function.
         report: Hears what becomes of each batch.
+        joins: Whether batches that wait together are handed over as one. It takes far less time to look at.
     """
 
-    def __init__(self, function: Callable[[Any, Any], Any], report: Report) -> None:
+    def __init__(self, function: Callable[[Any, Any], Any], report: Report, *, joins: bool = False) -> None:
         self._function = function
         self._report = report
+        self._joins = joins
         self._begin()
 
     def submit(self, samples: int, size: int, keep: Callable[[], tuple[Any, Any]]) -> None:
@@ -82,7 +78,7 @@ class Monitor:
     def run(self, x: Any, y: Any, samples: int) -> None:  # noqa: ANN401
         """Test a batch now."""
         try:
-            _test(self._function, self._report, _Batch(x, y, samples, 0))
+            _test(self._function, self._report, Batch(x, y, samples, 0))
         except Exception as error:  # noqa: BLE001 - the function is the user's, and the prediction was made
             self._report.failed(samples, error)
 
@@ -98,21 +94,23 @@ class Monitor:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._queue = _Queue(self._function, self._report)
+        self._queue = _Queue(self._function, self._report, joins=self._joins)
         weakref.finalize(self, self._queue.end).atexit = False
 
 
 class _Queue:
     """What waits, and the thread that works on it, which begins with the first batch."""
 
-    def __init__(self, function: Callable[[Any, Any], Any], report: Report) -> None:
+    def __init__(self, function: Callable[[Any, Any], Any], report: Report, *, joins: bool) -> None:
         self._function = function
         self._report = report
+        self._joins = joins
         self._pid = os.getpid()
-        self._waiting: deque[_Batch] = deque()
+        self._waiting: deque[Batch] = deque()
         self._samples = self._size = 0
-        self._is_busy = self._is_over = self._is_idle = self._have_gathered = False
+        self._is_busy = self._is_over = self._is_idle = False
         self._hurried = 0
+        self._gathered = 0
         self._then: Callable[[], object] = _nothing
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -129,19 +127,19 @@ class _Queue:
                 self._thread = thread
             self._take(samples, size)
         try:
-            batch = _Batch(*keep(), samples, size)
+            batch = Batch(*keep(), samples, size)
         except BaseException:
             with self._changed:
                 self._take(-samples, -size)
             raise
         with self._changed:
             self._waiting.append(batch)
-            if self._is_idle:
+            if self._is_idle or self._is_half_full():
                 self._is_idle = False
                 self._changed.notify_all()
         return True
 
-    def drain(self, timeout: float) -> list[_Batch]:
+    def drain(self, timeout: float) -> list[Batch]:
         """Wait until all is done, and return, no longer to be done, what is not."""
         with self._changed:
             self._hurried += 1
@@ -150,6 +148,7 @@ class _Queue:
             self._hurried -= 1
             left = list(self._waiting)
             self._waiting.clear()
+            self._gathered = 0
             for batch in left:
                 self._take(-batch.samples, -batch.size)
         return left
@@ -157,6 +156,9 @@ class _Queue:
     def _take(self, samples: int, size: int) -> None:
         self._samples += samples
         self._size += size
+
+    def _is_half_full(self) -> bool:
+        return 2 * self._samples > MOST_SAMPLES or 2 * self._size > MOST_BYTES
 
     def end(self, then: Callable[[], object] | None = None) -> None:
         """Let the thread end once nothing waits, and call ``then``."""
@@ -171,36 +173,47 @@ class _Queue:
             then()
 
     def _work(self) -> None:
-        while (batch := self._next()) is not None:
-            try:
-                _test(self._function, self._report, batch)
-            except BaseException as error:  # noqa: BLE001 - also what would end the thread, unheard by anybody
-                self._report.failed(batch.samples, error)
+        while batches := self._next():
+            for group in alike(batches):
+                try:
+                    _test(self._function, self._report, joined(group))
+                except BaseException as error:  # noqa: BLE001 - also what would end the thread, unheard by anybody
+                    self._report.failed(sum(batch.samples for batch in group), error)
         self._then()
 
-    def _next(self) -> _Batch | None:
+    def _next(self) -> list[Batch]:
+        """Return what to look at now; nothing when all is over."""
         with self._changed:
             self._is_busy = False
             self._changed.notify_all()
-            while not (self._waiting and self._have_gathered):
+            while not self._gathered:
                 if self._waiting:
-                    self._changed.wait_for(lambda: self._is_over or self._hurried, _PAUSE)
-                    self._have_gathered = True
+                    self._changed.wait_for(lambda: self._is_over or self._hurried or self._is_half_full(), _PAUSE)
+                    self._gathered = len(self._waiting)
                 elif self._is_over:
-                    return None
+                    return []
                 else:
                     self._is_idle = True
                     self._changed.wait_for(lambda: self._waiting or self._is_over)
-                    self._is_idle = self._have_gathered = False
+                    self._is_idle = False
             self._is_busy = True
-            batch = self._waiting.popleft()
-            self._take(-batch.samples, -batch.size)
-            return batch
+            return self._taken()
+
+    def _taken(self) -> list[Batch]:
+        """Take the first of what has gathered, and more of it if batches are joined."""
+        taken: list[Batch] = []
+        samples = 0
+        while self._gathered and (not taken or (self._joins and samples + self._waiting[0].samples <= _MOST_JOINED)):
+            taken.append(self._waiting.popleft())
+            self._gathered -= 1
+            self._take(-taken[-1].samples, -taken[-1].size)
+            samples += taken[-1].samples
+        return taken
 
 
 def _nothing() -> None:
     pass
 
 
-def _test(function: Callable[[Any, Any], Any], report: Report, batch: _Batch) -> None:
+def _test(function: Callable[[Any, Any], Any], report: Report, batch: Batch) -> None:
     report.tested(batch.samples, function(batch.x, batch.y))

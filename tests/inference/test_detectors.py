@@ -12,6 +12,7 @@ import pytest
 from inference_suite import SAMPLES, Seen, at_once, dense, samples
 
 from gangplank import (
+    ClassDrift,
     ConfigurationError,
     Drift,
     DriftResult,
@@ -90,6 +91,33 @@ def test_what_nobody_looks_at_is_not_copied(telemetry: Telemetry, on: str, kept:
     telemetry.flush()
     ((x, y),) = detector.given
     assert (x is not None, y is not None) == kept
+
+
+class Mixes(ClassDrift):
+    """A detector of the project's own kind, which remembers how much it was given at a time."""
+
+    given: list[int]
+
+    def update(self, x: Any, y: Any) -> DriftResult:
+        """Look at a batch."""
+        self.given.append(len(y))
+        return super().update(x, y)
+
+
+@pytest.mark.parametrize("function", [None, lambda _x, _y: None])
+def test_detectors_that_look_at_rows_get_what_gathered_at_once(
+    telemetry: Telemetry, seen: Seen, monkeypatch: pytest.MonkeyPatch, function: Any
+) -> None:
+    """It takes a fraction of the time. A drift function beside them is to be given each call's."""
+    monkeypatch.setattr("gangplank.drift.monitor._PAUSE", 3600.0)
+    detector = Mixes(np.arange(1000) % 2, window=100, ert=1000, n_streams=500)
+    detector.given = []
+    model = TelemetryModel(dense(), telemetry, get_drift_metrics_func=function, drift=detector)
+    for _ in range(3):
+        model.predict(samples(), verbose=0)
+    telemetry.flush()
+    assert detector.given == ([3 * SAMPLES] if function is None else [SAMPLES] * 3)
+    assert detectors(seen, "observations_total")["classes"] == 3 * SAMPLES
 
 
 class Echo:
