@@ -36,6 +36,10 @@ class Page:
         assert len(found) <= 1, found
         return found[0] if found else None
 
+    def labels(self, name: str) -> list[dict[str, str]]:
+        """Return the labels of each series of that name."""
+        return [one.labels for one in self._samples if one.name == name]
+
     def values(self, *suffixes: str, model: str = "net") -> list[float | None]:
         """Return the values of the series ``gangplank_predict_<suffix>`` of a model."""
         return [self.value(f"gangplank_predict_{suffix}", model=model) for suffix in suffixes]
