@@ -156,7 +156,7 @@ def is_cut_alike(make: Make, source: Digits, options: argparse.Namespace) -> boo
     return counts[0] == counts[1] == counts[2]
 
 
-def row(seed: int, found: Found, ert: int) -> str:
+def row(name: str, found: Found, ert: int) -> str:
     """Return a line of the table."""
     mean, error = mean_and_error(found.run_times)
     times = np.array(found.run_times)
@@ -169,7 +169,7 @@ def row(seed: int, found: Found, ert: int) -> str:
         f"{statistics.fmean(found.delays):.0f}",
         f"{found.update:.0f}",
     )
-    return f"| {seed} | {' | '.join(cells)} |"
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def mean_and_error(times: list[int]) -> tuple[float, float]:
@@ -196,7 +196,7 @@ def main() -> None:
     found = []
     for seed in range(options.seeds):
         found.append(measured(make, source, options, seed))
-        print(row(seed, found[-1], options.ert), flush=True)
+        print(row(str(seed), found[-1], options.ert), flush=True)
     mean, error = mean_and_error([time for one in found for time in one.run_times])
     delays, of_delays = mean_and_error([time for one in found for time in one.delays])
     print(f"\nrun time {mean:.1f} ± {error:.1f}, expected {options.ert}, {mean / options.ert - 1:+.1%}")

@@ -1,4 +1,4 @@
-"""What it costs to watch inference: per call, from many threads, of a real model's call, in memory, and what for.
+"""What it costs to watch inference: per call, from many threads, of a real model, for drift, in memory, and what for.
 
 Run it as ``python benchmarks/predict_overhead.py``; README.md beside it says how to read what it prints, in Markdown.
 """
@@ -21,6 +21,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import keras
+import predict_drift
 import predict_memory
 import predict_parts
 from predict_subjects import BARE, PREDECESSOR, Model, Noop, batch, dense, predecessor, settle, variants
@@ -32,7 +33,7 @@ MORE = 10
 AFTER = "`model(x)` of a model that does nothing, right after a call of the small Keras model"
 FEW = 10
 """Calls of a real model, one after another, before it is the next variant's turn."""
-WORKLOADS = ("calls", "threads", "model", "memory", "parts")
+WORKLOADS = ("calls", "threads", "model", "drift", "memory", "parts")
 
 Samples = dict[str, list[float]]
 Many = Callable[[Any, Any, int], None]
@@ -250,6 +251,9 @@ def main() -> None:
         # So short that most are not interrupted: here small differences are to add up.
         raw["parts"] = predict_parts.measured(older, calls=options.calls // 4, rounds=options.rounds * 4)
         print(predict_parts.tables(raw["parts"]))
+    if "drift" in options.only:
+        raw["drift"] = predict_drift.measured(options.calls / 2000, options.rounds)
+        print(predict_drift.tables(raw["drift"]))
     if "memory" in options.only:
         raw["memory"] = predict_memory.measured(options.memory_calls)
         print(predict_memory.table(raw["memory"]))
