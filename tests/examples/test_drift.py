@@ -18,8 +18,10 @@ import realservers
 from processes import scrape
 from realservers import free_port, wait_for
 
+import gangplank.mixin
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RULES = EXAMPLES / "prometheus" / "rules.yml"
+RULES = Path(gangplank.mixin.__file__).with_name("rules.yml")
 FIRING = 'ALERTS{alertname="DriftDetected",alertstate="firing"}'
 _PATIENCE = 180.0
 
@@ -84,21 +86,22 @@ def _have_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE)
 
 
-def test_the_alert_fires_when_a_digit_is_gone_and_not_before(tmp_path: Path) -> None:
-    """The rule of the examples has the real Prometheus tell the real Alertmanager; what the example says, they have."""
+def test_the_alert_fires_when_a_digit_is_gone_and_not_before(
+    tmp_path: Path, alertmanager: realservers.Alertmanager
+) -> None:
+    """The package's rule has the real Prometheus tell the real Alertmanager; what the example says, they have."""
     port, plot = free_port(), tmp_path / "plots" / "mmd.png"
-    folders = [tmp_path / "alertmanager", tmp_path / "prometheus"]
-    for folder in folders:
-        folder.mkdir()
+    rules = tmp_path / "rules.yml"
+    rules.write_text(re.sub(r"\bfor: \d+m$", "for: 0s", RULES.read_text(), flags=re.MULTILINE))  # else as it is
+    target, address = f"127.0.0.1:{port}", alertmanager.address
     with (
-        realservers.alertmanager(folders[0]) as alertmanager,
-        realservers.prometheus(folders[1], f"127.0.0.1:{port}", alerting=(RULES, alertmanager)) as prometheus,
+        realservers.prometheus(tmp_path, target, rules=[rules], alertmanager=address) as prometheus,
         running("mmd/mmd.py", f"--port={port}", f"--plot={plot}") as example,
     ):
         example.wait_for("there is no digit 0")
         prometheus.wait_for("gangplank_predict_drift_observations_total > 500")
         assert prometheus.query(FIRING) == []
-        wait_for(lambda: "DriftDetected" in [one["alertname"] for one in alertmanager.alerts()], _PATIENCE)
+        wait_for(lambda: alertmanager.alerts("DriftDetected"), _PATIENCE)
         ((labels, _),) = prometheus.query(FIRING)
         assert {"model": "mnist", "detector": "mmd", "severity": "warning"}.items() <= labels.items()
         done = example.wait_for(r"(\d+) detections in 4,500 images")
