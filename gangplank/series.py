@@ -107,17 +107,23 @@ class Series:
 
 
 class Gauge(Series):
-    """A value that goes up and down. A value that is not finite counts as none: an old one must not stay on show."""
+    """A value that goes up and down. A value that is not finite counts as none: an old one must not stay on show.
 
-    __slots__ = ("_function",)
+    Attributes:
+        undefined: The value that was set last, if that is not finite.
+    """
+
+    __slots__ = ("_function", "undefined")
 
     def __init__(self, owner: Owner, metric: Metric, labels: Labels) -> None:
         super().__init__(owner, metric, labels)
         self._function: Callable[[], float] | None = None
+        self.undefined: float | None = None
 
     def set(self, value: float) -> None:
         """Set the value; NaN and infinities take the series away until a finite value comes."""
-        self._set(value if math.isfinite(value) else None, None)
+        is_finite = math.isfinite(value)
+        self._set(value if is_finite else None, None, None if is_finite else value)
 
     def follow(self, function: Callable[[], float]) -> None:
         """Compute the value with ``function`` whenever it is read, until it is set."""
@@ -145,12 +151,12 @@ class Gauge(Series):
 
     def leave(self) -> Cells | None:
         """Forget everything, the function included."""
-        self._function = None
+        self._function = self.undefined = None
         return super().leave()
 
-    def _set(self, value: float | None, function: Callable[[], float] | None) -> None:
+    def _set(self, value: float | None, function: Callable[[], float] | None, undefined: float | None = None) -> None:
         with self._owner.lock:
-            self._function = function
+            self._function, self.undefined = function, undefined
             self._write(value)
             self._owner.written(self.metric)
 

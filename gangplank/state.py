@@ -164,6 +164,20 @@ class State:
             for metric, series in raw
         ]
 
+    def metrics(self) -> list[Metric]:
+        """Return all metrics that there are, with a value or without."""
+        with self.lock:
+            return list(self._families)
+
+    def undefined(self) -> list[tuple[Metric, Labels, float]]:
+        """Return the gauges of this process that have no value because they were set to one that is not finite."""
+        with self.lock:
+            return [
+                (series.metric, series.labels, series.undefined)
+                for series in self._each()
+                if isinstance(series, Gauge) and series.undefined is not None
+            ]
+
     def keep_in(self, storage: Storage) -> None:
         """Keep all series in ``storage`` from now on, those that there are included."""
         with self.lock:
