@@ -167,7 +167,9 @@ class Telemetry:
             with suppress(ExportError):
                 self.flush(lifetime.AT_EXIT)
 
-    def training_run(self, model: str, *, metrics: Iterable[str] | None = None, rank: int | None = None) -> TrainingRun:
+    def training_run(
+        self, model: str, *, epochs: int | None = None, metrics: Iterable[str] | None = None, rank: int | None = None
+    ) -> TrainingRun:
         """Begin the training run of a loop of one's own, to be used as a context manager.
 
         The run ends as the block does: in success, failed if an exception leaves it, interrupted by Ctrl-C or
@@ -175,24 +177,29 @@ class Telemetry:
 
         Args:
             model: The model's name.
+            epochs: How many are planned, if that is known.
             metrics: Which of the metrics that the loop reports to export; all, if None.
             rank: Which process of a distributed run this is, from 0. By default as the launcher says in the
                 environment, if it does. What the model's own metrics are is then exported by the first alone.
 
         Raises:
             TypeError: an argument has the wrong type.
-            ConfigurationError: a name is empty, or the rank negative.
+            ConfigurationError: a name is empty, the rank negative, or the number of epochs below 1.
 
         Example:
-            >>> with Telemetry() as telemetry, telemetry.training_run("net") as run:
+            >>> with Telemetry() as telemetry, telemetry.training_run("net", epochs=2) as run:
             ...     for epoch in range(2):
             ...         for batch in range(100):
             ...             run.step()
             ...         run.epoch({"loss": 0.25})
         """
         name, only, rank = checks.text("model", model), checks.names("metrics", metrics), _rank(rank)
+        planned = None if epochs is None else checks.count("epochs", epochs)
         self.start_if_possible()
-        return TrainingRun(self, name, only=only, rank=rank)
+        run = TrainingRun(self, name, only=only, rank=rank)
+        if planned is not None:
+            run.plan(planned)
+        return run
 
     def evaluation_run(self, model: str, *, metrics: Iterable[str] | None = None, rank: int | None = None) -> Run:
         """Begin an evaluation of one's own, to be used as a context manager.

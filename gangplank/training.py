@@ -40,6 +40,10 @@ class TrainingRun(Run):
         self._in_epoch = False
         self._epoch_began = self._last_step = self._idle_since = telemetry.clock.monotonic()
 
+    def plan(self, epochs: int) -> None:
+        """Report how many epochs are to be completed, those before a resumed run included."""
+        self._gauge("epochs_planned").set(epochs)
+
     def step(self, values: Mapping[str, SupportsFloat] | None = None, *, count: int = 1) -> None:
         """Report steps of a loop of one's own; the first after an epoch begins the next one.
 

@@ -179,7 +179,10 @@ class TelemetryCallback(keras.callbacks.Callback):
         name = self._name or readings.model_name(model)
         run = TrainingRun(self.telemetry, name, only=self._wanted, rank=ranks.rank())
         report = TrainingReport(run, model, self._weights)
-        report.steps_per_epoch = (self.params or {}).get("steps")
+        params = self.params or {}
+        report.steps_per_epoch = params.get("steps")
+        if params.get("epochs"):
+            run.plan(params["epochs"])
         self._trainings.append(report)
         report.is_witnessed = witness.began("fit", functools.partial(self._leave, report))
         report.begin()

@@ -77,6 +77,13 @@ TRAINING = (
         unit="{epoch}",
         predecessor=True,
     ),
+    Metric(
+        Phase.TRAIN,
+        "epochs_planned",
+        Kind.GAUGE,
+        "Epochs that the run is to complete, counted as those that are, where that is known; it may end sooner.",
+        unit="{epoch}",
+    ),
     *_runs(Phase.TRAIN, "training"),
     *CHANGES,
     Metric(

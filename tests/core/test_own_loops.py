@@ -84,6 +84,21 @@ def test_metrics_in_the_middle_of_an_epoch(telemetry: Telemetry, memory: InMemor
         assert memory.value("gangplank_train_epochs_count") is None
 
 
+@pytest.mark.parametrize("epochs", [None, 3])
+def test_how_many_epochs_are_planned(telemetry: Telemetry, memory: InMemoryExporter, epochs: int | None) -> None:
+    """Where the loop says so; otherwise nothing is made up."""
+    with telemetry.training_run("net", epochs=epochs):
+        assert memory.value("gangplank_train_epochs_planned", model="net") == epochs
+
+
+def test_a_number_of_epochs_that_is_none(telemetry: Telemetry) -> None:
+    """Refused by name."""
+    with pytest.raises(ConfigurationError, match=r"^epochs must be at least 1, got 0"):
+        telemetry.training_run("net", epochs=0)
+    with pytest.raises(TypeError, match=r"^epochs must be a whole number"):
+        telemetry.training_run("net", epochs="3")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [(ValueError, "failed"), (KeyboardInterrupt, "interrupted"), (SystemExit, "interrupted"), (None, "diverged")],

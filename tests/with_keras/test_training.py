@@ -42,6 +42,7 @@ def test_every_training_row_of_the_catalogue_has_a_value(telemetry: Telemetry, e
     for name in ("loss", "mae", "val_loss", "val_mae"):
         assert exporter.value(f"gangplank_train_{name}", model="net") is not None
     assert exporter.value("gangplank_train_epochs_count") == 2
+    assert exporter.value("gangplank_train_epochs_planned") == 2
     assert exporter.value("gangplank_train_steps_total") == 6
     assert exporter.value("gangplank_train_model_parameters_count") == 4
     assert exporter.value("gangplank_train_learning_rate") == pytest.approx(0.01)
