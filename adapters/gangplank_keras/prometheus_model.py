@@ -33,6 +33,7 @@ class PrometheusModel(TelemetryModel):
         drift_inline: Whether detectors and the drift function run before ``predict`` returns.
         multiprocess_dir: A directory that the workers of a pre-fork server share: a scrape of any of them shows all. By
             default what the environment variable ``PROMETHEUS_MULTIPROC_DIR`` says, if it is set.
+        page: Whether a browser that opens the port gets a page that draws what is measured.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -52,6 +53,7 @@ class PrometheusModel(TelemetryModel):
         drift: Detectors | None = None,
         drift_inline: bool = False,
         multiprocess_dir: str | PathLike[str] | None = None,
+        page: bool = True,
     ) -> None:
         check_arguments(model, name, get_drift_metrics_func, drift_inline)
         detectors = named(drift)
@@ -60,7 +62,8 @@ class PrometheusModel(TelemetryModel):
         if port is not None:
             checks.port("port", port)
         checks.text("host", host)
-        telemetry = _served(registry, port, host, multiprocess_dir)
+        checks.flag("page", page)
+        telemetry = _served(registry, port, host, multiprocess_dir, page=page)
         super().__init__(
             model,
             telemetry,
@@ -77,7 +80,12 @@ _lock = Lock()
 
 
 def _served(
-    registry: CollectorRegistry, port: int | None, host: str, multiprocess_dir: str | PathLike[str] | None
+    registry: CollectorRegistry,
+    port: int | None,
+    host: str,
+    multiprocess_dir: str | PathLike[str] | None,
+    *,
+    page: bool,
 ) -> Telemetry:
     """Return the telemetry of a registry, which is served on that port if any."""
     with _lock:
@@ -88,7 +96,9 @@ def _served(
             telemetry.start()
             _telemetries[registry] = telemetry, places
         if port is not None and (host, port) not in places:
-            telemetry.attach(PrometheusExporter(port, host, registry=registry, multiprocess_dir=multiprocess_dir))
+            telemetry.attach(
+                PrometheusExporter(port, host, registry=registry, multiprocess_dir=multiprocess_dir, page=page)
+            )
             if port:
                 places.add((host, port))
         return telemetry

@@ -74,16 +74,26 @@ class SourceCollector(Collector):
         """Return nothing: which families there will be is not known when the registry asks."""
         return ()
 
-    def collect(self) -> Iterator[PrometheusMetric]:
-        """Yield what all sources hold now; one that is shown several times counts once."""
+    def shown(self) -> list[Source]:
+        """Return the sources, each of them once, and none that another one includes."""
         sources = dict.fromkeys(self.sources)
         included = {one for source in sources for one in source.includes}
-        return map(to_prometheus, merge(source for source in sources if source not in included))
+        return [source for source in sources if source not in included]
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """Yield what all sources hold now."""
+        return map(to_prometheus, merge(self.shown()))
 
 
 # A registry has one collector of ours, for two would write the same family twice.
 _collectors: weakref.WeakKeyDictionary[CollectorRegistry, SourceCollector] = weakref.WeakKeyDictionary()
 _registering = Lock()
+
+
+def shown(registry: CollectorRegistry) -> list[Source]:
+    """Return what is shown in ``registry``."""
+    collector = _collectors.get(registry)
+    return [] if collector is None else collector.shown()
 
 
 def show(source: Source, registry: CollectorRegistry) -> None:

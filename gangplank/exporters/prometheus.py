@@ -13,6 +13,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from gangplank import checks
 from gangplank.errors import ConfigurationError, ServerStartError
 from gangplank.exporters import exposition, scrape
+from gangplank.exporters.page import watch
+from gangplank.exporters.page.app import PageApp
 from gangplank.exporters.scrape import RegistryView, Scrape, ScrapeServer
 from gangplank.state import State
 from gangplank.trouble import Trouble
@@ -43,6 +45,8 @@ class PrometheusExporter:
         multiprocess_dir: A directory that several processes of one service share, such as the workers of a pre-fork
             server. A scrape of any of them then shows all of them together, and one of them serves the port for all.
             By default what the environment variable ``PROMETHEUS_MULTIPROC_DIR`` says, if it is set.
+        page: Whether a browser gets a page at ``/`` that draws what is measured. Whoever asks for no HTML gets metrics
+            there, too.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -60,6 +64,7 @@ class PrometheusExporter:
         keyfile: _Path | None = None,
         client_cafile: _Path | None = None,
         multiprocess_dir: _Path | None = None,
+        page: bool = True,
     ) -> None:
         self._port = None if port is None else checks.port("port", port)
         self._host = checks.text("host", host)
@@ -75,6 +80,7 @@ class PrometheusExporter:
         self._client_cafile = _file("client_cafile", client_cafile)
         if self._certfile is not None:
             _try_tls(self._certfile, self._keyfile, self._client_cafile)
+        self._page = checks.flag("page", page)
         self._directory = _directory(multiprocess_dir)
         if self._directory is not None and port == 0:
             raise ConfigurationError("port must not be 0 with multiprocess_dir: whichever process serves, it is there")
@@ -93,10 +99,11 @@ class PrometheusExporter:
             return self._start_together(self._directory, registry, state, trouble)
         if self._port is None:
             exposition.show(state, registry)
-            return RegistryView(lambda: exposition.hide(state, registry))
-        server = self._serve(registry)
+            return RegistryView(lambda: exposition.hide(state, registry), lambda: watch.note(registry, state))
+        server = self._serve(registry, trouble)
         exposition.show(state, registry)
         server.unshow = lambda: exposition.hide(state, registry)
+        server.note = lambda: watch.note(registry, state)
         return server
 
     def _start_together(
@@ -110,7 +117,7 @@ class PrometheusExporter:
         if self._port is not None:
             url = scrape.url("http" if self._certfile is None else "https", self._host, self._port)
             lock = directory.path / f"port-{self._port}.lock"
-            server = ElectedServer(lock, lambda: self._serve(registry), url, trouble)
+            server = ElectedServer(lock, lambda: self._serve(registry, trouble), url, trouble)
         leave = keep_together(state, directory)
         exposition.show(directory, registry)
 
@@ -119,11 +126,12 @@ class PrometheusExporter:
             leave()
 
         if server is None:
-            return RegistryView(unshow)
+            return RegistryView(unshow, lambda: watch.note(registry, state))
         server.unshow = unshow
+        server.note = lambda: watch.note(registry, state)
         return server
 
-    def _serve(self, registry: CollectorRegistry) -> ScrapeServer:
+    def _serve(self, registry: CollectorRegistry, trouble: Trouble) -> ScrapeServer:
         try:
             server, thread = start_http_server(
                 self._port or 0,
@@ -144,7 +152,13 @@ class PrometheusExporter:
             server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         host, port = server.server_address[:2]
         shown = host.decode() if isinstance(host, bytes) else str(host)
-        return ScrapeServer(scrape.url("http" if self._certfile is None else "https", shown, port), server, thread)
+        served = ScrapeServer(scrape.url("http" if self._certfile is None else "https", shown, port), server, thread)
+        if self._page:
+            watched, served.unwatch = watch.begin(registry, trouble)
+            metrics = server.get_app()
+            if metrics is not None:
+                server.set_app(PageApp(metrics, watched))
+        return served
 
 
 def _directory(path: _Path | None) -> Directory | None:

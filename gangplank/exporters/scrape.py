@@ -39,11 +39,13 @@ class RegistryView:
 
     url = ""
 
-    def __init__(self, unshow: Callable[[], None]) -> None:
+    def __init__(self, unshow: Callable[[], None], note: Callable[[], None]) -> None:
         self._unshow: Callable[[], None] | None = unshow
+        self._note = note
 
     def notify(self) -> None:
-        """Do nothing: a scrape reads whatever is true when it comes."""
+        """Have it noted for the page, if there is one. A scrape reads whatever is true when it comes."""
+        self._note()
 
     def flush(self, timeout: float) -> None:
         """Do nothing, as ``notify``."""
@@ -64,11 +66,15 @@ class ScrapeServer:
     Attributes:
         url: Where metrics can be read, such as ``http://127.0.0.1:9464/metrics``.
         unshow: Called when it is closed.
+        note: Called when something worth noting has happened.
+        unwatch: Called when the page is no longer served.
     """
 
     def __init__(self, url: str, server: WSGIServer, thread: threading.Thread) -> None:
         self.url = url
         self.unshow: Callable[[], None] | None = None
+        self.note: Callable[[], None] | None = None
+        self.unwatch: Callable[[], None] | None = None
         self._server = server
         self._thread = thread
         self._pid = os.getpid()
@@ -79,7 +85,9 @@ class ScrapeServer:
         return f"<ScrapeServer {self.url}>"
 
     def notify(self) -> None:
-        """Do nothing: a scrape reads whatever is true when it comes."""
+        """Have it noted for the page, if there is one. A scrape reads whatever is true when it comes."""
+        if self.note is not None:
+            self.note()
 
     def flush(self, timeout: float) -> None:
         """Do nothing, as ``notify``."""
@@ -92,9 +100,12 @@ class ScrapeServer:
         if self._closed:
             return
         self._closed = True
+        is_own = os.getpid() == self._pid
+        if is_own and self.unwatch is not None:
+            self.unwatch()  # first, so that a page which asks until the end is told how it ended
         if self.unshow is not None:
             self.unshow()
-        if os.getpid() != self._pid:  # a forked child has the socket, and not the thread that serves it
+        if not is_own:  # a forked child has the socket, and not the thread that serves it
             self._server.server_close()
             return
         # shutdown() waits for the serving loop to come round.

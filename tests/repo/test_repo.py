@@ -95,8 +95,11 @@ def test_wheel_from_sdist_runs_outside_the_checkout(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(site)], check=True)
-    mixin = ("gangplank/mixin/rules.yml", "gangplank/mixin/dashboards/training.json")
-    for part in ("gangplank/py.typed", "gangplank_keras/py.typed", "gangplank_keras/callback.py", *mixin):
+    data = (
+        *("gangplank/mixin/rules.yml", "gangplank/mixin/dashboards/training.json"),
+        "gangplank/exporters/page/assets/page.html",
+    )
+    for part in ("gangplank/py.typed", "gangplank_keras/py.typed", "gangplank_keras/callback.py", *data):
         assert (site / part).is_file()
     found = subprocess.run(
         [sys.executable, "-c", "import gangplank, gangplank.telemetry; print(gangplank.__file__)"],

@@ -29,6 +29,7 @@ class ElectedServer:
     Attributes:
         url: Where it can be reached.
         unshow: Called when it is closed.
+        note: Called when something worth noting has happened.
 
     Raises:
         ServerStartError: this process was chosen at once, and could not open the port.
@@ -37,6 +38,7 @@ class ElectedServer:
     def __init__(self, lock: Path, serve: Callable[[], Handle], url: str, trouble: Trouble) -> None:
         self.url = url
         self.unshow: Callable[[], None] | None = None
+        self.note: Callable[[], None] | None = None
         self._serve = serve
         self._trouble = trouble
         self._server: Handle | None = None
@@ -58,7 +60,9 @@ class ElectedServer:
         return self._server is not None
 
     def notify(self) -> None:
-        """Do nothing: a scrape reads whatever is true when it comes."""
+        """Have it noted for the page, if it is this process that serves it."""
+        if self.note is not None:
+            self.note()
 
     def flush(self, timeout: float) -> None:
         """Do nothing, as ``notify``."""
