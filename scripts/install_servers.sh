@@ -1,7 +1,8 @@
 #!/bin/sh
-# Make sure that the servers which tests and examples run against are on the PATH: Prometheus with promtool, the
-# Pushgateway and the Alertmanager. Silent if they are. Otherwise they are installed from Debian's or Ubuntu's packages,
-# without starting or enabling the services that these bring, which would listen on every network interface.
+# Make sure that the programs which tests and examples run against are on the PATH: Prometheus with promtool, the
+# Pushgateway, the Alertmanager, and Chromium, which looks at the page. Silent if they are. Otherwise they are installed
+# from Debian's or Ubuntu's packages, without starting or enabling the services that these bring, which would listen on
+# every network interface.
 #
 # Where that is not possible, this names what is missing; it fails only in continuous integration (CI=true), since
 # elsewhere the tests that need a server are skipped.
@@ -17,6 +18,7 @@ packages_missing() {
     if ! has prometheus || ! has promtool; then echo prometheus; fi
     if ! has prometheus-pushgateway; then echo prometheus-pushgateway; fi
     if ! has prometheus-alertmanager; then echo prometheus-alertmanager; fi
+    if ! has chromium; then echo chromium; fi
 }
 
 as_root() {
@@ -43,7 +45,7 @@ forbid_services() {
     fi
 }
 
-# $1: the packages, one a line. They are also the names of their services.
+# $1: the packages, one a line. They are also the names of their services, where they have any.
 install_packages() {
     forbid_services || return 1
     # Word splitting is wanted: each line is an argument.
@@ -53,7 +55,7 @@ install_packages() {
     if has systemctl; then
         # Not running is not enough: nor may they start when the machine does.
         # shellcheck disable=SC2086
-        as_root systemctl disable --quiet $1 || true
+        for service in $1; do as_root systemctl disable --quiet "$service" 2>/dev/null || true; done
     fi
 }
 
@@ -66,5 +68,5 @@ if may_install; then
     [ -n "$missing" ] || exit 0
 fi
 
-echo "Not on the PATH: install $(echo "$missing" | paste -s -d ' ' -) (Debian's names) to run what needs these servers." >&2
+echo "Not on the PATH: install $(echo "$missing" | paste -s -d ' ' -) (Debian's names) to run what needs these programs." >&2
 [ "${CI:-}" != true ]
