@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --quiet --cov --cov-report=
-# Two workers on two cores; TensorFlow, JAX and PyTorch are large, so more would not be faster.
+# Two workers on two cores; TensorFlow, JAX and PyTorch are large, so more would not be faster. The core's tests mostly
+# wait, for gateways that do not answer.
 PARALLEL := -n 2 --dist loadfile
+WAITING := -n 4 --dist loadfile
 # Keras trains on the first three, and predicts on all of them.
 TRAINING := tensorflow jax torch
 BACKENDS := $(TRAINING) openvino numpy
@@ -29,7 +31,7 @@ test: $(VENV)/.test servers  ## Run all tests, each Keras backend in its own pro
 	$(MAKE) --no-print-directory coverage
 
 test-core:  ## Run the tests that need no Keras.
-	COVERAGE_FILE=.coverage.core $(PYTEST) $(PARALLEL) tests/core tests/repo
+	COVERAGE_FILE=.coverage.core $(PYTEST) $(WAITING) tests/core tests/repo
 
 $(BACKENDS:%=test-%): test-%:
 	COVERAGE_FILE=.coverage.$* KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) $(if $(filter $*,$(TRAINING)),tests/with_keras) tests/inference

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from gangplank.distribution import Distribution
 from gangplank.history import facts
 from gangplank.history.inference import Reading
 from gangplank.history.lines import Line, Subject
 from gangplank.history.recorder import History
+from gangplank.history.snapshots import Snapshot
 
 _MOST_SUBJECTS = 100
 
@@ -45,7 +45,7 @@ def report(history: History, readings: Iterable[Reading], since: float = -math.i
     }
 
 
-def _subject(subject: Subject, known: facts.Facts, weights: Iterable[Distribution]) -> dict[str, Any]:
+def _subject(subject: Subject, known: facts.Facts, weights: Iterable[Snapshot]) -> dict[str, Any]:
     return {
         "model": subject.model,
         "labels": dict(subject.labels),
@@ -69,9 +69,11 @@ def _line(number: int, line: Line, points: Iterable[tuple[float, float]]) -> dic
     }
 
 
-def _weights(distribution: Distribution) -> dict[str, Any]:
+def _weights(snapshot: Snapshot) -> dict[str, Any]:
+    distribution = snapshot.distribution
     return {
         "t": round(distribution.timestamp, 4),
+        "epochs": _plain(snapshot.epochs),
         "bounds": list(distribution.bounds),
         "counts": [after - before for before, after in pairwise((0, *distribution.cumulative))],
         "least": _plain(distribution.least),

@@ -70,7 +70,7 @@ class Training:
         if isinstance(steps, Distribution):
             self._take_steps(steps, at, is_over=is_over)
         if isinstance(weights, Distribution):
-            self.weights.add(weights)
+            self.weights.add(weights, epochs if isinstance(epochs, (int, float)) else None)
         if is_over and isinstance(epochs, (int, float)):
             self._epochs = epochs
             self._within.clear()

@@ -96,7 +96,7 @@ _CALLED = (
         Look.HEATMAP,
     ),
     Panel(
-        "Budget of errors spent, per hour",
+        "How fast the budget of errors is spent",
         "How many times faster than the objective allows calls fail, or are late. At 14.4, what is allowed for a month "
         "is gone in two days, and PredictErrors or PredictLatency is critical. It is recorded by the rules.",
         tuple(

@@ -75,7 +75,17 @@ _STATES = (
         Look.NUMBERS,
         6,
     ),
-    Panel("Epochs", about(_TRAIN, "epochs_count"), (Query(gauge(_TRAIN, "epochs_count")),), "short", Look.NUMBERS, 4),
+    Panel(
+        "Epochs",
+        f"{about(_TRAIN, 'epochs_count')} {about(_TRAIN, 'epochs_planned')}",
+        (
+            Query(gauge(_TRAIN, "epochs_count")),
+            Query(gauge(_TRAIN, "epochs_planned"), "{{job}} {{model}} planned"),
+        ),
+        "short",
+        Look.NUMBERS,
+        4,
+    ),
     Panel(
         "Time of the run", about(_TRAIN, "elapsed_time"), (Query(gauge(_TRAIN, "elapsed_time")),), "s", Look.NUMBERS, 4
     ),

@@ -216,8 +216,8 @@ def test_weights_over_epochs(noting: Noting, telemetry: Telemetry) -> None:
             epochs(run, telemetry, [1.0], number)
     report = noting.report()
     [subject] = report["subjects"]
-    assert [(one["bounds"], one["counts"], one["greatest"]) for one in subject["weights"]] == [
-        ([0.1, 1.0], [1, 1, 1], 5.0 * number) for number in (1, 2, 3)
+    assert [(one["epochs"], one["bounds"], one["counts"], one["greatest"]) for one in subject["weights"]] == [
+        (number, [0.1, 1.0], [1, 1, 1], 5.0 * number) for number in (1, 2, 3)
     ]
     [later] = noting.report(report)["subjects"]
     assert later["weights"] == []

@@ -106,7 +106,7 @@ def test_snapshots_are_bounded_and_whole() -> None:
     kept = Snapshots()
     for index in range(1, 1001):
         kept.add(Distribution((0.0,), (1, index), 0.5, timestamp=float(index)))
-    times = [one.timestamp for one in kept.since(-math.inf)]
+    times = [one.distribution.timestamp for one in kept.since(-math.inf)]
     assert len(times) <= snapshots.MOST
     assert (times[0], times[-1]) == (1, 1000)
     assert {after - before for before, after in pairwise(times[:-1])} == {16}

@@ -193,7 +193,8 @@ def test_real_detectors_see_a_real_shift(telemetry: Telemetry, seen: Seen) -> No
     ("drift", "error", "message"),
     [
         (3, TypeError, "drift must be a detector, or several, not 3"),
-        ("mmd", TypeError, "drift must be a detector, or several, not 'mmd'"),
+        ("mmd", ConfigurationError, r"drift must be where a model is saved .* got 'mmd'"),
+        (b"mmd", TypeError, "drift must be a detector, or several, not b'mmd'"),
         ([MeanDrift(), 3], TypeError, "drift must hold detectors, which have a method update"),
         (MeanDrift, TypeError, "drift must hold detectors"),
         ([MeanDrift(), MeanDrift()], ConfigurationError, "drift holds two detectors called 'mean_drift'"),

@@ -43,8 +43,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "done\n"
-            # The last that is pushed: when it is there, so is all that was pushed before.
-            prometheus.wait_for('gangplank_test_outcome{outcome="success"} == 1')
+            # The last that is pushed: when it is there, so is all else. An increase takes two samples.
+            prometheus.wait_for('count_over_time((gangplank_test_outcome{outcome="success"} == 1)[5m:250ms]) > 2')
             yield prometheus
         finally:
             process.kill()

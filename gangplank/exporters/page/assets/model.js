@@ -39,7 +39,7 @@ class ModelView {
     if (training && training.planned) [this.progress.max, this.progress.value] = [training.planned, Math.min(training.epochs || 0, training.planned)];
     if (weights.length) {
       if (!this.weights.element.isConnected) this.sections.get('weights').charts.prepend(this.weights.element);
-      this.weights.update(weights, axis.place);
+      this.weights.update(weights);
     }
     this.state('evaluation', evaluation && evaluation.words.toLowerCase(), evaluation && evaluation.words, isGone);
     this.tile('evaluation', evaluation ? evaluationTiles(evaluation) : []);

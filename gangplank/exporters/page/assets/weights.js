@@ -21,10 +21,9 @@ class Weights {
     this.listen();
   }
 
-  update(readings, epochOf) {
+  update(readings) {
     const isNew = readings.length !== this.readings.length || readings.at(-1)?.t !== this.readings.at(-1)?.t;
     this.readings = readings;
-    this.epochOf = epochOf;
     if (isNew) {
       this.draw();
       this.fill();
@@ -86,7 +85,7 @@ class Weights {
   }
 
   epoch(reading) {
-    return String(Math.round(this.epochOf(reading.t)));
+    return reading.epochs === null ? '' : number(reading.epochs);
   }
 
   listen() {
