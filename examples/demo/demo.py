@@ -64,6 +64,7 @@ def _train(telemetry: gangplank.Telemetry, server: Scrape, epochs: int) -> None:
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar, or a line for each epoch
     print(f"Keras {keras.__version__} on {keras.backend.backend()}; training on {source}.")
     print(f"Metrics, live: {server.url}")
+    print(f"Charts, live, in a browser: {server.url.removesuffix('metrics')}")
     print(f"Charts, live, in another terminal: gangplank watch {server.url}\n", flush=True)
     model.fit(
         x_train,
