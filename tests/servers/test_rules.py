@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,3 +30,13 @@ def test_the_rules_are_sound() -> None:
 def test_alerts_fire_when_they_should(cases: Path) -> None:
     """The cases of a file, of which each says what fires when, and what does not."""
     _promtool("test", "rules", str(cases))
+
+
+def test_the_guides_alert_is_as_it_says(tmp_path: Path) -> None:
+    """The rule and its cases in the guide to alerts of one's own."""
+    guide = (ROOT / "docs" / "guides" / "alerts.md").read_text()
+    rules, cases = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    (tmp_path / "alerts.yml").write_text(rules)
+    (tmp_path / "alerts.test.yml").write_text(cases)
+    _promtool("check", "rules", str(tmp_path / "alerts.yml"))
+    _promtool("test", "rules", str(tmp_path / "alerts.test.yml"))
