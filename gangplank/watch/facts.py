@@ -72,7 +72,8 @@ def _of_run(subject: Subject, phase: Phase, now: float) -> Iterator[Fact]:
     if state is not None:
         yield Fact("state", state.word, state.detail, state.tone)
     if phase is Phase.TRAIN:
-        yield from _values(subject, phase, epochs="epochs_count")
+        yield from _values(subject, phase, epochs="epochs_count", epochs_planned="epochs_planned")
+        yield from _left(subject)
     yield from _values(subject, phase, elapsed_seconds="elapsed_time")
     yield from _own(subject, phase)
     if phase is Phase.TRAIN:
@@ -88,6 +89,16 @@ def _values(subject: Subject, phase: Phase, **suffixes: str) -> Iterator[Fact]:
         value = subject.value(metric(phase, suffix).prometheus_name)
         if value is not None:
             yield Fact(key, value, tone=Tone.PLAIN if math.isfinite(value) else Tone.BAD)
+
+
+def _left(subject: Subject) -> Iterator[Fact]:
+    """Say how long a run that is on has to go, if its epochs take as long as the last one."""
+    suffixes = ("running", "epochs_count", "epochs_planned", "epoch_duration")
+    running, done, planned, seconds = (
+        subject.value(metric(Phase.TRAIN, suffix).prometheus_name) for suffix in suffixes
+    )
+    if running == 1 and done is not None and planned is not None and seconds is not None:
+        yield Fact("left_seconds", max(planned - done, 0.0) * seconds)
 
 
 def _own(subject: Subject, phase: Phase) -> Iterator[Fact]:

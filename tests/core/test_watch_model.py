@@ -139,6 +139,20 @@ def test_a_loss_that_is_no_number_is_said_and_leaves_a_gap(page: Page) -> None:
     assert line.newest == "NaN"
 
 
+def test_how_long_a_run_has_to_go(page: Page) -> None:
+    """If it is known how many epochs there will be, and while it runs."""
+    run = TrainingRun(page.telemetry, "net")
+    run.plan(4)
+    assert said(page, View.TRAINING)["epochs planned"] == "4"
+    assert "left" not in said(page, View.TRAINING)
+    run.begin_epoch()
+    page.clock.advance(20)
+    run.epoch({"loss": 0.5})
+    assert said(page, View.TRAINING)["left"] == "1m 00s"
+    run.end()
+    assert "left" not in said(page, View.TRAINING)
+
+
 def test_training_in_facts_and_charts(page: Page) -> None:
     """Each metric is drawn with its validation, the loss first."""
     run = TrainingRun(page.telemetry, "net")
