@@ -70,6 +70,9 @@ def _of_run(subject: Subject, phase: Phase) -> Iterator[Chart]:
         yield _gauge(subject, phase, "update ratio of the weights", "model_weights_update_ratio")
         yield _gauge(subject, phase, "norm of the gradients", "model_gradients_norm")
     yield _gauge(subject, phase, "norm of the weights", "model_weights_norm")
+    spread = (("least", "min"), ("mean", "mean"), ("greatest", "max"))
+    extremes = {key: metric(phase, f"model_weights_{suffix}").prometheus_name for key, suffix in spread}
+    yield Chart("weights", [Line(key, points) for key, name in extremes.items() if (points := _points(subject, name))])
 
 
 def _of_inference(subject: Subject) -> Iterator[Chart]:

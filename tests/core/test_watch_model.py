@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 
+import numpy as np
 import pytest
 from calls import measured
 from watching import LOSS, Page, history_of, only, sample
 
-from gangplank import DriftResult
+from gangplank import DriftResult, summarize_weights
 from gangplank.catalogue import CATALOGUE
 from gangplank.drift_series import DriftSeries
 from gangplank.inference import Inference
@@ -179,6 +180,20 @@ def test_training_in_facts_and_charts(page: Page) -> None:
     loss, validation = drawn(subject, View.TRAINING)["loss"].lines
     assert {value for _, value in loss.points if math.isfinite(value)} == {0.25, 0.125, 0.25 / 3}
     assert (validation.name, validation.newest) == ("val_loss", "0.5")
+
+
+def test_how_weights_are_spread(page: Page) -> None:
+    """The least, the mean and the greatest, as often as they are read."""
+    run = TrainingRun(page.telemetry, "net")
+    for scale in (1.0, 2.0):
+        run.weights(summarize_weights([np.array([-0.5, 0.0, 1.0]) * scale], (0.0,)))
+        page.clock.advance(1)
+        page.read()
+    lines = {
+        line.name: [value for _, value in line.points] for line in drawn(page.read(), View.TRAINING)["weights"].lines
+    }
+    assert {name: values[0] for name, values in lines.items()} == {"least": -0.5, "mean": 0.5 / 3, "greatest": 1.0}
+    assert {name: values[-1] for name, values in lines.items()} == {"least": -1.0, "mean": 1 / 3, "greatest": 2.0}
 
 
 def test_inference_in_facts_and_charts(page: Page) -> None:
