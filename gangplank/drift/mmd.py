@@ -16,12 +16,15 @@ from gangplank.drift.mmd_streams import WINDOWS, Reference, Sampling, Streams, t
 from gangplank.drift.mmd_window import Window
 from gangplank.drift.profile import State
 from gangplank.drift.result import DriftResult
-from gangplank.drift.rows import Rows, Subject
+from gangplank.drift.rows import Floats, Rows, Subject
+from gangplank.drift.sliding import Blocks
 from gangplank.drift.states import Calibrated, fingerprint_of, generator
 from gangplank.errors import ConfigurationError
 
 _FEWEST_WINDOWS = 2 * WINDOWS
 _ENOUGH_WINDOWS = 20
+_TOGETHER = 16
+"""Strides that are looked at together."""
 
 _log = logging.getLogger("gangplank.drift")
 
@@ -108,7 +111,6 @@ class MMDDrift(Calibrated):
         self._reference = Reference.of(self._kernel.points(rows))
         self._streams = Streams(self._reference, self.schedule, calibration)
         self.threshold, self._quantiles = self._streams.calibrate(number, self._rng)
-        self._pending = np.empty((self.schedule.stride, self._rows.width))
         self.reset()
 
     def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401 - the model's
@@ -126,14 +128,11 @@ class MMDDrift(Calibrated):
             ConfigurationError: its rows are not as wide as the reference's.
         """
         rows, skipped = self._rows.of(x, y)
-        detected = begin = 0
-        while begin < len(rows):
-            taken = rows[begin : begin + self.schedule.stride - self._waiting]
-            self._pending[self._waiting : self._waiting + len(taken)] = taken
-            self._waiting += len(taken)
-            begin += len(taken)
-            if self._waiting == self.schedule.stride:
-                detected += self._evaluate()
+        detected, strides = 0, list(self._blocks.cut(rows))
+        while strides:
+            done, is_drift = self._evaluate(np.stack(strides[:_TOGETHER]))
+            detected += is_drift
+            strides = strides[done:]
         return DriftResult(
             drift_detected=detected,
             p_value=None if self._statistic is None else tail(self._quantiles, self._statistic),
@@ -147,18 +146,24 @@ class MMDDrift(Calibrated):
     def reset(self) -> None:
         """Forget what was seen, and begin with a window of the reference's rows."""
         self._statistic: float | None = None
-        self._waiting = 0
+        self._blocks = Blocks(self.schedule.stride)
         self._window = self._begun()
 
-    def _evaluate(self) -> bool:
-        # Always of as many rows: the same ones then make the same statistic to the last digit, however they came.
-        self._window.push(self._kernel.points(self._pending))
-        self._waiting = 0
-        self._statistic = self._window.statistic
-        is_drift = self._statistic > self.threshold
-        if is_drift:
-            self._window = self._begun()
-        return is_drift
+    def _evaluate(self, strides: Floats) -> tuple[int, bool]:
+        """Evaluate the window after each stride until there is a drift; return after how many that was, and if it was.
+
+        Most of the work is done for several strides at once, in few and long steps: in between, the interpreter is
+        taken from who predicts. Each is a matrix of its own all the same: the same rows make the same statistic to the
+        last digit, however they came.
+        """
+        points = self._kernel.points(strides)
+        for done, (entering, nearness) in enumerate(zip(points, self._window.nearness(points), strict=True), 1):
+            self._window.push(entering, nearness)
+            self._statistic = self._window.statistic
+            if self._statistic > self.threshold:
+                self._window = self._begun()
+                return done, True
+        return len(points), False
 
     def _begun(self) -> Window:
         while True:  # at least one of the simulated streams began below the threshold
@@ -173,7 +178,7 @@ class MMDDrift(Calibrated):
             "random": self._rng.bit_generator.state,
             "statistic": self._statistic,
             "quantiles": self._quantiles,
-            "pending": self._pending[: self._waiting].copy(),
+            "waiting": self._blocks.waiting(),
             **self._kernel.state(),
             **self._reference.state(),
             **self._window.state(),
@@ -189,9 +194,8 @@ class MMDDrift(Calibrated):
         self._reference = Reference(state["points"], state["sums"])
         self._streams = Streams(self._reference, self.schedule, self._sampling)
         self._window = Window.of(self._reference, state, self.schedule.window)
-        self._pending = np.empty((self.schedule.stride, self._rows.width))
-        self._waiting = len(state["pending"])
-        self._pending[: self._waiting] = state["pending"]
+        self._blocks = Blocks(self.schedule.stride)
+        self._blocks.take(state["waiting"])
 
 
 def _bandwidth(value: float | str) -> float | None:

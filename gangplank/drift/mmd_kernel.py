@@ -119,13 +119,13 @@ def right(points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 def sums(some: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> Floats:
     """Return the sum of each of some points' similarities with all others; the arguments are as above."""
-    total = np.zeros(len(some))
-    height = min(len(some), _HEIGHT)
-    width = max(1, min(BLOCK, undivided(some.shape[1] - 2)) // height)
+    total = np.zeros(some.shape[:-1])
+    height = min(some.shape[-2], _HEIGHT)
+    width = max(1, min(BLOCK, undivided(some.shape[-1] - 2)) // height)
     for left_edge in range(0, others.shape[1], width):
         part = others[:, left_edge : left_edge + width]
-        for top in range(0, len(some), height):
-            total[top : top + height] += similarities(some[top : top + height], part).sum(axis=1)
+        for top in range(0, some.shape[-2], height):
+            total[..., top : top + height] += similarities(some[..., top : top + height, :], part).sum(axis=-1)
     return total
 
 

@@ -27,7 +27,7 @@ class Window:
         held_out = reference.points[drawn]
         self._points: Floats = np.empty((0, held_out.shape[1]))
         self._to_later = self._to_rest = np.empty(0)
-        self.push(held_out[:size])
+        self.push(held_out[:size], self.nearness(held_out[:size]))
 
     def _compare_with(self, reference: Reference, drawn: Indices, size: int) -> None:
         held_out = reference.points[drawn]
@@ -54,17 +54,25 @@ class Window:
             "to_rest": self._to_rest,
         }
 
-    def push(self, points: Points) -> None:
-        """Let points enter, and as many leave as do not fit any more."""
+    def nearness(self, points: Points) -> Floats:
+        """Return each point's mean similarity with the rest of the reference.
+
+        Args:
+            points: Of any number of leading dimensions; what comes of those in the last two does not depend on others.
+        """
+        mean: Floats = sums(left(points), self._rest) / self._rest.shape[1]
+        return mean
+
+    def push(self, points: Points, nearness: Floats) -> None:
+        """Let points enter, whose nearness is known, and as many leave as do not fit any more."""
         leaving = max(0, len(self._points) + len(points) - self._size)
         stayed, entered = self._points[leaving:], points.astype(np.float64)
         others = right(entered)
         to_later = self._to_later[leaving:] + similarities(left(stayed), others).sum(axis=1)
         among = np.triu(similarities(left(entered), others), 1).sum(axis=1)
-        to_rest = sums(left(points), self._rest) / self._rest.shape[1]
         self._points = np.concatenate([stayed, entered])
         self._to_later = np.concatenate([to_later, among])
-        self._to_rest = np.concatenate([self._to_rest[leaving:], to_rest])
+        self._to_rest = np.concatenate([self._to_rest[leaving:], nearness])
 
     @property
     def statistic(self) -> float:

@@ -87,7 +87,8 @@ def test_a_window_has_the_statistic_of_what_was_last_pushed() -> None:
     rest, seen = np.delete(rows, drawn, axis=0), rows[drawn[:10]]
     assert window.statistic == pytest.approx(mmd(seen, rest, similar.bandwidth), abs=ROUNDING)
     for begin in range(0, len(fresh), 3):
-        window.push(similar.points(fresh[begin : begin + 3]))
+        entering = similar.points(fresh[begin : begin + 3])
+        window.push(entering, window.nearness(entering))
         if begin < 30 or begin > len(fresh) - 30:
             last = np.concatenate([seen, fresh[: begin + 3]])[-10:]
             assert window.statistic == pytest.approx(mmd(last, rest, similar.bandwidth), abs=ROUNDING)
@@ -100,7 +101,8 @@ def test_points_that_are_far_from_the_reference_are_similar_to_none_of_it(far: f
     similar = kernel(rows)
     drawn = np.arange(20)
     window = Window(Reference.of(similar.points(rows)), drawn, 10)
-    window.push(similar.points(far * (1 + np.arange(30.0).reshape(10, 3))))
+    entering = similar.points(far * (1 + np.arange(30.0).reshape(10, 3)))
+    window.push(entering, window.nearness(entering))
     among = similarity(rows[20:], rows[20:], similar.bandwidth)
     assert window.statistic == pytest.approx((among.sum() - 130) / (130 * 129) + alike, abs=ROUNDING)
 
