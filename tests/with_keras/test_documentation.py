@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import keras
 import pytest
 from keras_suite import data, regression
 
@@ -15,6 +16,8 @@ BLOCKS = [
     for page in PAGES
     for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
 ]
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is shown is not about a backend")
 
 
 @pytest.mark.parametrize("code", BLOCKS)
