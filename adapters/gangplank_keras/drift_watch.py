@@ -18,7 +18,7 @@ from gangplank.drift.result import Drift, DriftResult
 from gangplank.drift_series import DriftSeries
 from gangplank.inference import TRACED, Inference
 from gangplank.locks import Lock
-from gangplank_keras.batches import PREDICTIONS
+from gangplank_keras import batches
 from gangplank_keras.drift_inputs import Arguments, kept, name_of_inputs, size_of
 from gangplank_keras.fingerprints import fingerprint
 
@@ -141,6 +141,6 @@ def _one_at_a_time(update: DriftFunction) -> DriftFunction:
 
 def _samples(y: Any) -> int:  # noqa: ANN401
     try:
-        return PREDICTIONS[type(y)](y) or 0
+        return batches.PREDICTIONS[type(y)](y) or 0
     except TypeError:
         return 0

@@ -20,8 +20,7 @@ from gangplank.inference import Inference
 from gangplank.locks import Lock
 from gangplank.metrics import Phase
 from gangplank.telemetry import Telemetry
-from gangplank_keras import batches, callback, proxied, readings, witness, wrapping
-from gangplank_keras.drift_lookout import Lookout
+from gangplank_keras import batches, callback, drift_lookout, proxied, readings, witness, wrapping
 from gangplank_keras.settings import InstrumentorSettings
 
 _PHASES = {"fit": Phase.TRAIN, "evaluate": Phase.TEST}
@@ -58,7 +57,7 @@ class Instrumentation:
         self._originals: dict[str, Callable[..., Any]] = {}
         self._lock = Lock()
         self._undo: list[Callable[[], object]] = []
-        self._lookout = Lookout(settings.drift)
+        self._lookout = drift_lookout.Lookout(settings.drift)
 
     def install(self) -> None:
         """Begin."""
