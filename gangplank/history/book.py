@@ -31,18 +31,22 @@ class Book:
         """Take note that all points until a time were reported: those that come now are later."""
         self._floor = math.nextafter(until, math.inf)
 
+    def later(self, at: float) -> float:
+        """Return a time, or the first one that was not reported yet, if that is later."""
+        return max(at, self._floor)
+
     def add(self, subject: Subject, line: Line, at: float, value: float) -> None:
         """Add a point to a line."""
         track = self._track(subject, line, at)
         if track is not None:
             newest = track.newest
-            track.add(max(at, self._floor, at if newest is None else newest[0]), value)
+            track.add(max(self.later(at), at if newest is None else newest[0]), value)
 
     def restamp(self, subject: Subject, line: Line, at: float) -> None:
         """Have a line's last point be at another time."""
         track = self._tracks.get((subject, line))
         if track is not None:
-            track.restamp(max(at, self._floor))
+            track.restamp(self.later(at))
 
     def newest(self, subject: Subject, line: Line) -> float | None:
         """Return the last value of a line, if there is one."""

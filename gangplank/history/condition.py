@@ -77,13 +77,15 @@ def _patience(progress: Progress) -> float:
     )
 
 
-def seconds_left(planned: float, epochs: Sequence[tuple[float, float]], begun: float, now: float) -> float | None:
+def seconds_left(
+    planned: float, epochs: Sequence[tuple[float, float]], epoch_seconds: float | None, now: float
+) -> float | None:
     """Return the seconds until all planned epochs are done, by the last few, or None before there is one.
 
     Args:
         planned: How many epochs are planned.
         epochs: Unix times, and how many epochs were done then.
-        begun: Unix time at which the run began.
+        epoch_seconds: Time that the last epoch took.
         now: Unix time.
     """
     if not epochs:
@@ -92,8 +94,10 @@ def seconds_left(planned: float, epochs: Sequence[tuple[float, float]], begun: f
     if len(epochs) > 1:  # without the first epoch, in which there is much to compile
         earlier, before = epochs[-min(_RECENT + 1, len(epochs))]
         seconds = (last - earlier) / max(done - before, 1)
+    elif epoch_seconds is None:
+        return None
     else:
-        seconds = last - begun
+        seconds = epoch_seconds
     return max((planned - done) * seconds - (now - last), 0.0)
 
 

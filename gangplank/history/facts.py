@@ -114,7 +114,7 @@ def _of_training(history: History, subject: Subject, gauges: Gauges, now: float)
     word, said = condition.of_training(progress)
     left = None
     if planned is not None and progress.is_running:
-        left = condition.seconds_left(planned, epochs, begun, now)
+        left = condition.seconds_left(planned, epochs, progress.epoch_seconds, now)
     return {
         "state": word,
         "words": said,

@@ -44,6 +44,7 @@ class History:
         self.trainings: dict[Subject, Training] = {}
         self.lock = Lock()
         self._inferences: dict[Subject, Inference] = {}
+        self._left_out: dict[Subject, int] = {}  # and which of their runs was the last
         self._notes: deque[_Note] = deque()
         self._unix = time.time() - time.perf_counter()
         self._sampled = self.now()
@@ -102,18 +103,28 @@ class History:
 
     def _take_trainings(self, readings: Iterable[Reading], runs: Runs, at: float) -> None:
         for subject, some in _by_subject(readings, Phase.TRAIN).items():
-            if subject not in self.trainings and len(self.trainings) < _MOST_SUBJECTS:
-                self.trainings[subject] = Training(subject, self.book)
-                self.trainings[subject].begin(at)
+            run = runs.get((Phase.TRAIN, subject.model, subject.labels), 0)
             training = self.trainings.get(subject)
             if training is None:
-                continue
-            run = runs.get((Phase.TRAIN, subject.model, subject.labels), 0)
+                if run <= self._left_out.get(subject, -1):
+                    continue
+                training = self._begin(subject, at)
             if run > training.run:
                 training.begin(at)
                 training.run = run
             if run == training.run:  # else it is a note of the run before
                 training.take(_values(some), at)
+
+    def _begin(self, subject: Subject, at: float) -> Training:
+        """Begin with a model, in the place of the one that was begun with first if there is no room."""
+        if len(self.trainings) >= _MOST_SUBJECTS:
+            oldest = next(iter(self.trainings))
+            training = self.trainings.pop(oldest)
+            training.forget()
+            self._left_out[oldest] = training.run
+        training = self.trainings[subject] = Training(subject, self.book)
+        training.begin(at)
+        return training
 
 
 def _by_subject(readings: Iterable[Reading], phase: Phase) -> dict[Subject, list[Reading]]:

@@ -33,7 +33,7 @@ def report(history: History, readings: Iterable[Reading], since: float = -math.i
         lines = [(subject, line, points) for subject, line, points in history.book.each(since)]
         weights = {subject: one.weights.since(since) for subject, one in history.trainings.items()}
         left_out = len(history.book.left_out)
-    subjects = list(dict.fromkeys([*known, *(subject for subject, _, _ in lines)]))[:_MOST_SUBJECTS]
+    subjects = list(dict.fromkeys([*known, *(subject for subject, _, _ in lines)]))[-_MOST_SUBJECTS:]
     numbers = {subject: number for number, subject in enumerate(subjects)}
     return {
         "boot": history.boot,
@@ -72,7 +72,7 @@ def _line(number: int, line: Line, points: Iterable[tuple[float, float]]) -> dic
 def _weights(snapshot: Snapshot) -> dict[str, Any]:
     distribution = snapshot.distribution
     return {
-        "t": round(distribution.timestamp, 4),
+        "t": round(snapshot.at, 4),
         "epochs": _plain(snapshot.epochs),
         "bounds": list(distribution.bounds),
         "counts": [after - before for before, after in pairwise((0, *distribution.cumulative))],

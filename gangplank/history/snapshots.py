@@ -14,9 +14,10 @@ _MOST_BUCKETS = 200
 
 
 class Snapshot(NamedTuple):
-    """A distribution, and after how many epochs it was seen, if that is known."""
+    """A distribution, when it was seen, and after how many epochs, if that is known."""
 
     distribution: Distribution
+    at: float
     epochs: float | None
 
 
@@ -29,12 +30,18 @@ class Snapshots:
         self._stride = 1
         self._seen = 0
 
-    def add(self, distribution: Distribution, epochs: float | None = None) -> None:
-        """Add a distribution, unless it is the one that was added last."""
+    def add(self, distribution: Distribution, at: float, epochs: float | None = None) -> None:
+        """Add a distribution, unless it is the one that was added last.
+
+        Args:
+            distribution: The distribution, whose own timestamp is by another clock.
+            at: When it was seen.
+            epochs: After how many epochs.
+        """
         is_same = self._newest is not None and self._newest.distribution.timestamp == distribution.timestamp
         if is_same or len(distribution.bounds) > _MOST_BUCKETS:
             return
-        self._newest = Snapshot(distribution, epochs)
+        self._newest = Snapshot(distribution, at, epochs)
         if self._seen % self._stride == 0:
             self._kept.append(self._newest)
         self._seen += 1
@@ -45,4 +52,4 @@ class Snapshots:
     def since(self, moment: float) -> list[Snapshot]:
         """Return those after a time, the newest always among them."""
         last = [] if self._newest is None or self._newest in self._kept[-1:] else [self._newest]
-        return [one for one in (*self._kept, *last) if one.distribution.timestamp > moment]
+        return [one for one in (*self._kept, *last) if one.at > moment]

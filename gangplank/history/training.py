@@ -41,13 +41,17 @@ class Training:
 
     def begin(self, at: float) -> None:
         """Forget the run before: a new one begins."""
-        self._book.forget(self._subject, _SECTIONS)
+        self.forget()
         self.weights = Snapshots()
         self.begun = at
         self.generation += 1
         self._epochs: float | None = None
         self._within: set[Line] = set()
         self._stepped = at
+
+    def forget(self) -> None:
+        """Forget all lines."""
+        self._book.forget(self._subject, _SECTIONS)
 
     def take(self, values: Mapping[Metric, float | Distribution], at: float) -> None:
         """Take the present values of a run.
@@ -57,6 +61,8 @@ class Training:
         """
         epochs = values.get(EPOCHS)
         if isinstance(epochs, (int, float)) and self._epochs is not None and epochs < self._epochs:
+            if self.run:  # whose number is known: these were read before what was noted meanwhile
+                return
             self.begin(at)
         elapsed = values.get(_ELAPSED)
         if values.get(_RUNNING) == 1 and isinstance(elapsed, (int, float)):
@@ -70,7 +76,7 @@ class Training:
         if isinstance(steps, Distribution):
             self._take_steps(steps, at, is_over=is_over)
         if isinstance(weights, Distribution):
-            self.weights.add(weights, epochs if isinstance(epochs, (int, float)) else None)
+            self.weights.add(weights, self._book.later(at), epochs if isinstance(epochs, (int, float)) else None)
         if is_over and isinstance(epochs, (int, float)):
             self._epochs = epochs
             self._within.clear()

@@ -18,6 +18,7 @@ from gangplank.catalogue import metric
 from gangplank.exporters.exposition import hide, show
 from gangplank.exporters.page.watch import Watch
 from gangplank.history.quantiles import quantile
+from gangplank.history.recorder import History
 from gangplank.inference import Inference
 from gangplank.metrics import Phase
 from gangplank.testing import InMemoryExporter
@@ -167,6 +168,34 @@ def test_a_new_run_begins_anew(noting: Noting, telemetry: Telemetry) -> None:
     assert noting.line("loss")["v"] == [0.5]
     assert noting.line("epochs", "epochs")["v"] == [5]
     assert noting.facts("training")["run"] > before  # by which a page that is open hears of it
+
+
+def test_what_was_read_before_the_last_note_begins_no_run_anew(
+    noting: Noting, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch may end between the reading of a sample and its being taken."""
+    with telemetry.training_run("net") as run:
+        epochs(run, telemetry, [3.0, 2.0])
+        sample = History.sample
+
+        def late(history: History, *given: Any) -> None:
+            epochs(run, telemetry, [1.0], 3)
+            sample(history, *given)
+
+        monkeypatch.setattr(History, "sample", late)
+        noting.watch.sample()
+        assert noting.line("loss", "training")["v"] == [3.0, 2.0, 1.0]
+
+
+def test_of_many_models_the_newest_are_shown(noting: Noting, telemetry: Telemetry) -> None:
+    """As a search over models makes them."""
+    for number in range(105):
+        with telemetry.training_run(f"net_{number}") as run:
+            epochs(run, telemetry, [1.0])
+            noting.watch.sample()
+    shown = [subject["model"] for subject in noting.report()["subjects"]]
+    assert len(shown) == 100
+    assert shown[-1] == "net_104"
 
 
 def test_models_and_ranks_are_kept_apart(noting: Noting, telemetry: Telemetry) -> None:

@@ -56,7 +56,13 @@ def test_states_in_words(known: dict[str, Any], said: tuple[str, str]) -> None:
 )
 def test_time_left(done: list[tuple[float, float]], now: float, left: float | None) -> None:
     """Of ten epochs, by the last ones."""
-    assert seconds_left(10, done, 0, now) == left
+    assert seconds_left(10, done, 40, now) == left
+
+
+def test_time_left_of_what_was_not_seen() -> None:
+    """Fifty epochs were done before anybody looked: what one takes, the run says itself."""
+    assert seconds_left(100, [(5000, 50)], 100, 5000) == 5000
+    assert seconds_left(100, [(5000, 50)], None, 5000) is None
 
 
 def test_durations_in_words() -> None:

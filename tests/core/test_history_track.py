@@ -105,8 +105,8 @@ def test_snapshots_are_bounded_and_whole() -> None:
     """The first and the newest are there, and what lies between is evenly spread."""
     kept = Snapshots()
     for index in range(1, 1001):
-        kept.add(Distribution((0.0,), (1, index), 0.5, timestamp=float(index)))
-    times = [one.distribution.timestamp for one in kept.since(-math.inf)]
+        kept.add(Distribution((0.0,), (1, index), 0.5, timestamp=float(index)), float(index))
+    times = [one.at for one in kept.since(-math.inf)]
     assert len(times) <= snapshots.MOST
     assert (times[0], times[-1]) == (1, 1000)
     assert {after - before for before, after in pairwise(times[:-1])} == {16}
@@ -116,6 +116,6 @@ def test_a_snapshot_is_taken_once() -> None:
     """It is seen at each sample until there is another one."""
     kept = Snapshots()
     for _ in range(3):
-        kept.add(Distribution((0.0,), (1, 2), 0.5, timestamp=7.0))
+        kept.add(Distribution((0.0,), (1, 2), 0.5, timestamp=7.0), 7.0)
     assert len(kept.since(-math.inf)) == 1
     assert kept.since(7.0) == []

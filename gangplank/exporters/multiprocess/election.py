@@ -76,11 +76,12 @@ class ElectedServer:
             if self._closing.is_set():
                 return
             self._closing.set()
-            if self.unshow is not None:
-                self.unshow()
             server, self._server = self._server, None
             if server is not None:
-                server.close(timeout)
+                server.close(timeout)  # first, so that a page which asks until the end is told how it ended
+            if self.unshow is not None:
+                self.unshow()
+            if server is not None:
                 self._lock.let_go()
 
     def leave_to_parent(self) -> None:

@@ -2,6 +2,7 @@
 
 function number(value) {
   if (value === null || value === undefined) return '–';
+  if (typeof value === 'string') return number(Number(value));  // what JSON has no number for
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
   if (value === 0) return '0';
