@@ -35,10 +35,10 @@ class At(keras.callbacks.Callback):
         setattr(self, hook, lambda *_args, **_kwargs: function())
 
 
-def raising(error: BaseException) -> Callable[[], object]:
-    """Return a function that raises ``error``."""
+def raising(error: BaseException) -> Callable[..., object]:
+    """Return a function that raises ``error``, whatever it is given."""
 
-    def function() -> object:
+    def function(*_: object) -> object:
         raise error
 
     return function

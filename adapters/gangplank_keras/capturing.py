@@ -88,8 +88,9 @@ class DriftProfileCallback(keras.callbacks.Callback):
     """Captures a drift profile when ``fit`` ends, and saves it beside the model. See :func:`drift_profile`.
 
     If the model's file was written in the meantime, as ``ModelCheckpoint`` does, it is of the model in that file: the
-    best one, say. Otherwise it is of the model as it is when training ends, to be saved then. What goes wrong is
-    logged, and training is not disturbed. Of several processes that train one model, the first captures.
+    best one, say. Otherwise it is of the model as it is when training ends, to be saved then: have this be the last
+    callback, behind those that restore weights. What goes wrong is logged, and training is not disturbed. Of several
+    processes that train one model, the first captures; none does where weights are spread over them.
 
     Args:
         path: Where the model is saved, such as ``"models/mnist.keras"``.
@@ -131,6 +132,9 @@ class DriftProfileCallback(keras.callbacks.Callback):
     def on_train_end(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Capture the profile."""
         if ranks.rank():
+            return
+        if ranks.rank() is not None and keras.distribution.distribution() is not None:
+            _logger.warning("no drift profile is captured: to predict takes all of the processes that train this model")
             return
         with default_telemetry().trouble.contained("capture a drift profile"):
             profile = drift_profile(self._saved(), self._x, **self._settings)

@@ -54,6 +54,7 @@ class DriftWatch:
         report = functools.partial(DriftSeries, inference.telemetry, inference.model)
         members = [] if function is None else [Member(function, report())]
         captured = {name: getattr(detector, "fingerprint", None) for name, detector in detectors.items()}
+        matching: dict[str, bool] = {}
         with inference.telemetry.trouble.contained("compare a drift reference's weights with the model's"):
             matching = _matching(captured, model, inference.model)
         for name, detector in detectors.items():
@@ -64,7 +65,10 @@ class DriftWatch:
         self._needs_inputs = function is not None or any(on != "predictions" for on in subjects)
         self._needs_outputs = function is not None or any(on != "inputs" for on in subjects)
         self._panel = Panel(members)
-        by_rows = function is None and all(isinstance(detector, _BY_ROWS) for detector in detectors.values())
+        # What a function makes of a batch may depend on what else is in it.
+        by_rows = function is None and all(
+            isinstance(detector, _BY_ROWS) and not callable(detector.on) for detector in detectors.values()
+        )
         self._monitor = Monitor(self._panel, self._panel, joins=by_rows)
         self._contained = inference.telemetry.trouble.contained
         # What waits when the model is gone is tested all the same, and waited for.

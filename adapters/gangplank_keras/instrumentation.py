@@ -164,25 +164,27 @@ class Instrumentation:
     def _begin(self, model: Any) -> _Measured:  # noqa: ANN401
         """Begin to measure a model. Models of one name report together: one that is loaded anew is the same model."""
         with self._lock:
-            if model not in self._models:
-                inference = Inference(self._telemetry, self._name(model), is_exact=True)
-                measured = {
-                    name: inference.measured(
-                        original,
-                        name,
-                        is_call=name not in _PREDICTIONS,
-                        sizes=batches.CALLS if name not in _PREDICTIONS else batches.PREDICTIONS,
-                        is_trace=batches.is_trace,
-                        is_tracing=batches.is_tracing,
-                    )
-                    for name, original in self._originals.items()
-                }
-                with self._telemetry.trouble.contained("watch a model for drift"):
-                    watch = self._lookout.watch(model, inference)
-                    if watch is not None:
-                        measured |= {name: watch.watched(measured[name], before=1) for name in _PREDICTIONS}
-                self._models[model] = measured
-            return self._models[model]
+            if model in self._models:
+                return self._models[model]
+            inference = Inference(self._telemetry, self._name(model), is_exact=True)
+            measured = {
+                name: inference.measured(
+                    original,
+                    name,
+                    is_call=name not in _PREDICTIONS,
+                    sizes=batches.CALLS if name not in _PREDICTIONS else batches.PREDICTIONS,
+                    is_trace=batches.is_trace,
+                    is_tracing=batches.is_tracing,
+                )
+                for name, original in self._originals.items()
+            }
+            self._models[model] = measured
+        # Without the lock, for it reads all weights: other models begin meanwhile, and this one's calls are counted.
+        with self._telemetry.trouble.contained("watch a model for drift"):
+            watch = self._lookout.watch(model, inference)
+            if watch is not None:
+                measured.update({name: watch.watched(measured[name], before=1) for name in _PREDICTIONS})
+        return measured
 
 
 def _compiling() -> Callable[[], bool]:

@@ -23,6 +23,8 @@ from gangplank.errors import ConfigurationError
 
 _FEWEST_WINDOWS = 2 * WINDOWS
 _ENOUGH_WINDOWS = 20
+_MOST_DRAWS = 1000
+"""How often a window to begin with is drawn. One of a calibrated threshold is found at once."""
 _TOGETHER = 16
 """Strides that are looked at together."""
 
@@ -166,10 +168,15 @@ class MMDDrift(Calibrated):
         return len(points), False
 
     def _begun(self) -> Window:
-        while True:  # at least one of the simulated streams began below the threshold
-            window = Window(self._reference, self._streams.draw(self._rng), self.schedule.window)
+        # At least one of the simulated streams began below the threshold, unless that came with a file.
+        for _ in range(_MOST_DRAWS - 1):
+            window = self._drawn()
             if window.statistic <= self.threshold:
                 return window
+        return self._drawn()
+
+    def _drawn(self) -> Window:
+        return Window(self._reference, self._streams.draw(self._rng), self.schedule.window)
 
     def _state(self) -> dict[str, Any]:
         return {

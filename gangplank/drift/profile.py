@@ -26,7 +26,7 @@ _HEADER = "header"
 _SUFFIX = ".drift.npz"
 _EMPTY = np.empty(0, np.uint8)
 _UNREADABLE = (
-    *(AttributeError, EOFError, KeyError, MemoryError, OverflowError, TypeError, ValueError),
+    *(AttributeError, EOFError, KeyError, MemoryError, OSError, OverflowError, RuntimeError, TypeError, ValueError),
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, ConfigurationError),
 )
 """What reading a file can raise that is no profile, or none any more."""
@@ -75,6 +75,8 @@ class DriftProfile:
     def beside(path: str | os.PathLike[str]) -> Path:
         """Return where the profile of a model lies that is saved at ``path``; a profile's own path stands as it is."""
         path = Path(path)
+        if not path.name:
+            raise ConfigurationError(f"path must be that of a model's file, got {str(path)!r}")
         return path if path.name.endswith(_SUFFIX) else path.with_suffix(_SUFFIX)
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras_suite import At, data
+from keras_suite import At, data, raising
 
 from gangplank import (
     ClassDrift,
@@ -25,6 +25,7 @@ from gangplank import (
 )
 from gangplank.drift import defaults
 from gangplank.testing import InMemoryExporter
+from gangplank_keras import drift_watch
 from gangplank_keras.fingerprints import fingerprint
 
 ROWS = 400
@@ -262,6 +263,27 @@ class TestFoundAgain:
         warnings = [record.getMessage() for record in caplog.records if record.name == "gangplank.drift"]
         assert len(warnings) == 1
         assert f"captured with other weights ({profile.fingerprint}) than the model net has" in warnings[0]
+
+    def test_of_weights_that_cannot_be_read(
+        self,
+        model: Any,
+        x: Any,
+        telemetry: Telemetry,
+        exporter: InMemoryExporter,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Such as those that are in another process: it is not known, and all else as ever."""
+        profile = drift_profile(model, x, detectors=small)
+        monkeypatch.setattr(drift_watch, "fingerprint", raising(ValueError("spread over several processes")))
+
+        proxy = TelemetryModel(model, telemetry, drift=profile)
+        proxy.predict(x[:40], verbose=0)
+        telemetry.flush()
+
+        assert not exporter.series("gangplank_predict_drift_reference_matches")
+        assert exporter.value("gangplank_predict_drift_observations_total", model="net", detector="mmd") == 40
+        assert "spread over several processes" in caplog.text
 
     def test_a_reference_of_unknown_weights(self, model: Any, telemetry: Telemetry, exporter: InMemoryExporter) -> None:
         """Says nothing of them."""
