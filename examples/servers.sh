@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # What start_prometheus.sh and stop_prometheus.sh have in common. Both run in the folder that this file is in.
 
-STATE=$PWD/.servers
+STATE=$(pwd -P)/.servers
 # shellcheck disable=SC2034 # it is for both
 SERVERS="prometheus pushgateway alertmanager"
 
@@ -44,14 +44,18 @@ running() {
     esac
 }
 
-# $1: a server. Ends it, by force if it has not gone after ten seconds.
+# $1: a server. Ends it, by force if it has not gone after ten seconds; fails if it is somebody else's.
 end() {
     pid=$(running "$1") || return 0
-    kill "$pid" 2>/dev/null || true
     tries=0
     while running "$1" >/dev/null; do
+        signal=TERM
+        [ "$tries" -lt 100 ] || signal=KILL
+        if [ $((tries % 100)) -eq 0 ] && ! kill -"$signal" "$pid" 2>/dev/null && running "$1" >/dev/null; then
+            say "$1, process $pid, cannot be stopped by $(id -un): stop it as who started it." >&2
+            return 1
+        fi
         tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || kill -KILL "$pid" 2>/dev/null || true
         pause
     done
 }

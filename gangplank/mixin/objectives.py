@@ -75,7 +75,11 @@ def address(argument: str, text: str) -> str:
     Raises:
         ConfigurationError: it is none, or holds what YAML would take for its own.
     """
-    if urlsplit(text).scheme not in ("http", "https") or re.search(r"[\s\"'#{}]", text):
+    try:
+        scheme = urlsplit(text).scheme
+    except ValueError:  # brackets that are no address of IPv6
+        scheme = ""
+    if scheme not in ("http", "https") or re.search(r"[\s\"'#{}]", text):
         raise ConfigurationError(f"{argument} must be the address of a page, as http://docs/runbook/, got {text!r}")
     return text
 
