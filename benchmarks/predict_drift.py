@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import random
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import cycle
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
@@ -24,17 +26,19 @@ Samples = dict[str, list[float]]
 
 
 class Case(NamedTuple):
-    """One way of predicting: so many images a call, and so many seconds between calls."""
+    """One way of predicting: so many images a call, so many seconds between calls, of so many images in all."""
 
     title: str
     images: int
     gap: float = 0.0
+    different: int = 4096
 
 
 CASES = (
     Case("one image, a hundred times a second", 1, 0.009),
     Case("one image, without a pause", 1),
     Case("32 images, without a pause", 32),
+    Case("the same image without a pause, which is a drift that stays", 1, different=1),
 )
 
 
@@ -81,11 +85,11 @@ def variants(stack: ExitStack) -> dict[str, Any]:
     }
 
 
-def seconds_of_a_call(model: Any, x: np.ndarray, gap: float, span: float) -> float:  # noqa: ANN401 - a model
-    """Return the mean seconds of a call within a span, in which detectors do their work too."""
+def seconds_of_a_call(model: Any, batches: Iterator[np.ndarray], gap: float, span: float) -> float:  # noqa: ANN401
+    """Return the mean seconds of a model's call within a span, in which detectors do their work too."""
     calls, spent, end = 0, 0.0, perf_counter() + span
     while (began := perf_counter()) < end:
-        model.predict_on_batch(x)
+        model.predict_on_batch(next(batches))
         spent += perf_counter() - began
         calls += 1
         if gap:
@@ -107,9 +111,9 @@ def measured(span: float, rounds: int) -> dict[str, Samples]:
         gc.freeze()
         for number in range(rounds + 1):
             for case in CASES:
-                x = images(case.images)
+                batches = cycle(np.split(images(case.different), case.different // case.images))
                 for name in random.sample(list(compared), len(compared)):
-                    seconds = seconds_of_a_call(compared[name], x, case.gap, span)
+                    seconds = seconds_of_a_call(compared[name], batches, case.gap, span)
                     settle(compared[name])
                     found[case.title][name] += [seconds] if number > 0 else []
             print(f"drift: round {number} of {rounds}", file=sys.stderr)

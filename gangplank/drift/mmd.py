@@ -25,7 +25,7 @@ _FEWEST_WINDOWS = 2 * WINDOWS
 _ENOUGH_WINDOWS = 20
 _MOST_DRAWS = 1000
 """How often a window to begin with is drawn. One of a calibrated threshold is found at once."""
-_TOGETHER = 16
+_MOST_TOGETHER = 16
 """Strides that are looked at together."""
 
 _log = logging.getLogger("gangplank.drift")
@@ -113,6 +113,7 @@ class MMDDrift(Calibrated):
         self._reference = Reference.of(self._kernel.points(rows))
         self._streams = Streams(self._reference, self.schedule, calibration)
         self.threshold, self._quantiles = self._streams.calibrate(number, self._rng)
+        self._together = 1
         self.reset()
 
     def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401 - the model's
@@ -132,7 +133,7 @@ class MMDDrift(Calibrated):
         rows, skipped = self._rows.of(x, y)
         detected, strides = 0, list(self._blocks.cut(rows))
         while strides:
-            done, is_drift = self._evaluate(np.stack(strides[:_TOGETHER]))
+            done, is_drift = self._evaluate(np.stack(strides[: self._together]))
             detected += is_drift
             strides = strides[done:]
         return DriftResult(
@@ -149,7 +150,7 @@ class MMDDrift(Calibrated):
         """Forget what was seen, and begin with a window of the reference's rows."""
         self._statistic: float | None = None
         self._blocks = Blocks(self.schedule.stride)
-        self._window = self._begun()
+        self._begin_window()
 
     def _evaluate(self, strides: Floats) -> tuple[int, bool]:
         """Evaluate the window after each stride until there is a drift; return after how many that was, and if it was.
@@ -163,9 +164,14 @@ class MMDDrift(Calibrated):
             self._window.push(entering, nearness)
             self._statistic = self._window.statistic
             if self._statistic > self.threshold:
-                self._window = self._begun()
+                self._begin_window()
                 return done, True
+        self._together = min(2 * self._together, _MOST_TOGETHER)
         return len(points), False
+
+    def _begin_window(self) -> None:
+        self._window = self._begun()
+        self._together = 1  # where a drift stays, all but the first strides would be looked at in vain
 
     def _begun(self) -> Window:
         # At least one of the simulated streams began below the threshold, unless that came with a file.
@@ -201,6 +207,7 @@ class MMDDrift(Calibrated):
         self._reference = Reference(state["points"], state["sums"])
         self._streams = Streams(self._reference, self.schedule, self._sampling)
         self._window = Window.of(self._reference, state, self.schedule.window)
+        self._together = 1
         self._blocks = Blocks(self.schedule.stride)
         self._blocks.take(state["waiting"])
 

@@ -23,19 +23,23 @@ class Window:
     """
 
     def __init__(self, reference: Reference, drawn: Indices, size: int) -> None:
-        self._compare_with(reference, drawn, size)
+        within = self._compare_with(reference, drawn, size)
         held_out = reference.points[drawn]
         self._points: Floats = np.empty((0, held_out.shape[1]))
         self._to_later = self._to_rest = np.empty(0)
-        self.push(held_out[:size], self.nearness(held_out[:size]))
+        # Not by ``nearness``: where a drift stays, a window is begun after every few strides.
+        to_rest = (reference.sums[drawn] - within) / self._rest.shape[1]
+        self.push(held_out[:size], to_rest[:size])
 
-    def _compare_with(self, reference: Reference, drawn: Indices, size: int) -> None:
+    def _compare_with(self, reference: Reference, drawn: Indices, size: int) -> Floats:
+        """Return the sum of each held out point's similarities with those held out."""
         held_out = reference.points[drawn]
-        within = sums(left(held_out), right(held_out)).sum()
+        within = sums(left(held_out), right(held_out))
         self._drawn = drawn
         self._rest = right(np.delete(reference.points, drawn, axis=0))
-        self._spread = float(reference.spread(drawn, within))
+        self._spread = float(reference.spread(drawn, within.sum()))
         self._size = size
+        return within
 
     @classmethod
     def of(cls, reference: Reference, state: State, size: int) -> Self:
