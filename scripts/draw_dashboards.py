@@ -1,7 +1,8 @@
-"""Draws what the dashboards show, for the documentation: python scripts/draw_dashboards.py PROMETHEUS SECONDS.
+"""Draws what the dashboards show, for the documentation: docs/images/dashboard-*.png.
 
-It asks a Prometheus for the last so many seconds what the panels ask, and writes docs/images/dashboard-*.png. The
-pictures there are of tests/servers/scripts/everything.py, scraped four times a second.
+``python scripts/draw_dashboards.py`` takes two minutes. With TensorFlow or PyTorch, it runs
+tests/servers/scripts/everything.py, a real Pushgateway and a real Prometheus, which scrapes four times a second, and asks
+that what the panels ask. ``python scripts/draw_dashboards.py URL SECONDS`` asks another, about the last so many seconds.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -23,8 +26,15 @@ from matplotlib.axes import Axes
 
 from dashboards.panels import STATES
 
-mpl.use("Agg")
 _ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(_ROOT / "tests"))
+from realservers import free_port, prometheus, pushgateway, wait_for  # noqa: E402 - it is there now
+
+mpl.use("Agg")
+_EVERYTHING = _ROOT / "tests" / "servers" / "scripts" / "everything.py"
+_RULES = _ROOT / "gangplank" / "mixin" / "rules.yml"
+_EPOCHS, _SECONDS_OF_EPOCH = 12, 6
+_AT_MOST = 180.0
 _HEIGHT, _WIDTH = 0.32, 0.6
 """Inches of a cell of Grafana's grid."""
 _COLORS = {"blue": "#5794f2", "green": "#73bf69", "yellow": "#f2cc0c", "red": "#f2495c", "purple": "#b877d9"}
@@ -59,7 +69,9 @@ def lines(axes: Axes, found: _Found, panel: Any) -> None:  # noqa: ANN401
     steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
     for step in steps[1:]:
         axes.axhline(step["value"], color=_COLORS["red"], linewidth=0.8, linestyle="--")
-    axes.legend(fontsize=6, loc="upper left", frameon=False)
+    if found:
+        axes.legend(fontsize=6, loc="best", frameon=False)
+    axes.xaxis.set_major_formatter("{x:g} s")
     axes.tick_params(labelsize=6)
     axes.grid(visible=True, linewidth=0.3)
 
@@ -138,9 +150,42 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"  # noqa: PLR2004
 
 
-if __name__ == "__main__":
-    _, address, of_seconds = sys.argv
+def show(address: str, seconds: int) -> None:
+    """Draw all dashboards."""
     (_ROOT / "docs" / "images").mkdir(exist_ok=True)
     for path in sorted((_ROOT / "gangplank" / "mixin" / "dashboards").glob("*.json")):
-        picture = draw(json.loads(path.read_text(encoding="utf-8")), address, int(of_seconds))
+        picture = draw(json.loads(path.read_text(encoding="utf-8")), address, seconds)
         picture.savefig(_ROOT / "docs" / "images" / f"dashboard-{path.stem}.png", dpi=80)
+
+
+def show_everything() -> None:
+    """Draw all dashboards of a run of everything."""
+    with TemporaryDirectory() as folder:
+        places = [Path(folder, name) for name in ("gateway", "prometheus")]
+        for place in places:
+            place.mkdir()
+        port = free_port()
+        with (
+            pushgateway(places[0]) as gateway,
+            prometheus(places[1], f"127.0.0.1:{port}", also=[gateway.address], rules=[_RULES]) as server,
+        ):
+            began = time.monotonic()
+            command = [
+                sys.executable,
+                str(_EVERYTHING),
+                gateway.address,
+                str(port),
+                str(_EPOCHS),
+                str(_SECONDS_OF_EPOCH),
+            ]
+            with subprocess.Popen(command, stdin=subprocess.PIPE) as program:  # noqa: S603 - ours
+                wait_for(lambda: program.poll() is not None or server.query("gangplank_test_loss"), _AT_MOST)
+                show(server.url, int(time.monotonic() - began))
+                program.communicate(b"\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        show(sys.argv[1], int(sys.argv[2]))
+    else:
+        show_everything()
