@@ -1,8 +1,8 @@
 """Draws what the dashboards show, for the documentation: docs/images/dashboard-*.png.
 
-``python scripts/draw_dashboards.py`` takes two minutes. With TensorFlow or PyTorch, it runs
-tests/servers/scripts/everything.py, a real Pushgateway and a real Prometheus, which scrapes four times a second, and asks
-that what the panels ask. ``python scripts/draw_dashboards.py URL SECONDS`` asks another, about the last so many seconds.
+``python scripts/draw_dashboards.py`` takes two minutes, with TensorFlow or PyTorch. It runs
+tests/servers/scripts/everything.py with a real Pushgateway and a real Prometheus, which scrapes every quarter of a
+second, and asks that what the panels ask. ``python scripts/draw_dashboards.py URL SECONDS`` asks another Prometheus.
 """
 
 from __future__ import annotations
