@@ -104,19 +104,26 @@ class Mixes(ClassDrift):
         return super().update(x, y)
 
 
-@pytest.mark.parametrize("function", [None, lambda _x, _y: None])
+@pytest.mark.parametrize(
+    ("function", "on", "together"),
+    [
+        (None, "predictions", True),
+        (lambda _x, _y: None, "predictions", False),
+        (None, lambda _x, y: np.asarray(y).argmax(axis=1), False),
+    ],
+)
 def test_detectors_that_look_at_rows_get_what_gathered_at_once(
-    telemetry: Telemetry, seen: Seen, monkeypatch: pytest.MonkeyPatch, function: Any
+    telemetry: Telemetry, seen: Seen, monkeypatch: pytest.MonkeyPatch, *, function: Any, on: Any, together: bool
 ) -> None:
-    """It takes a fraction of the time. A drift function beside them is to be given each call's."""
+    """It takes a fraction of the time. A function, which may look at others of the batch, is given each call's."""
     monkeypatch.setattr("gangplank.drift.monitor._PAUSE", 3600.0)
-    detector = Mixes(np.arange(1000) % 2, window=100, ert=1000, n_streams=500)
+    detector = Mixes(np.arange(1000) % 2, window=100, ert=1000, n_streams=500, on=on)
     detector.given = []
     model = TelemetryModel(dense(), telemetry, get_drift_metrics_func=function, drift=detector)
     for _ in range(3):
         model.predict(samples(), verbose=0)
     telemetry.flush()
-    assert detector.given == ([3 * SAMPLES] if function is None else [SAMPLES] * 3)
+    assert detector.given == ([3 * SAMPLES] if together else [SAMPLES] * 3)
     assert detectors(seen, "observations_total")["classes"] == 3 * SAMPLES
 
 

@@ -141,7 +141,9 @@ def test_a_trace(gateway: Gateway) -> None:
     assert [span["name"] for span in spans].count("epoch") == 2
 
 
-@pytest.mark.parametrize("name", ["TelemetryCallback", "TelemetryModel", "TrainTestExporter", "PrometheusModel"])
+@pytest.mark.parametrize(
+    "name", ["TelemetryCallback", "TelemetryModel", "TrainTestExporter", "PrometheusModel", "DriftProfileCallback"]
+)
 def test_a_program_that_imports_ours_first(gateway: Gateway, name: str) -> None:
     """Keras is imported in the middle of that, and instrumented all the same."""
     needs.module("jax")
