@@ -1,4 +1,4 @@
-"""How a run or a model is doing, in a word and in a sentence."""
+"""How a run is doing, in a word and in a sentence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gangplank.metrics import Outcome
+from gangplank.words import duration
 
 _FIRST_STEP_WITHIN = 300.0
 """Seconds that a first step may take, in which a compiler may be at work."""
@@ -17,12 +18,29 @@ _RECENT = 5
 """Epochs by which the time left is estimated."""
 
 _ENDINGS = {
-    Outcome.SUCCESS.value: ("done", "Done"),
-    Outcome.FAILED.value: ("failed", "Failed: an exception ended it"),
-    Outcome.INTERRUPTED.value: ("interrupted", "Interrupted before it was done"),
-    Outcome.DIVERGED.value: ("diverged", "Diverged"),
+    Outcome.SUCCESS.value: ("done", ""),
+    Outcome.FAILED.value: ("failed", "an exception ended it"),
+    Outcome.INTERRUPTED.value: ("interrupted", "before it was done"),
+    Outcome.DIVERGED.value: ("diverged", ""),
 }
-_MINUTE, _HOUR = 60, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a run is doing.
+
+    Attributes:
+        word: running, diverging, stalled, done, failed, interrupted, diverged, or ended if that is all that is known.
+        detail: More on it, or empty.
+    """
+
+    word: str
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"{self.word.capitalize()}: {self.detail}" if self.detail else self.word.capitalize()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,43 +52,61 @@ class Progress:
         begun: Unix time at which it began.
         outcome: How it ended, if it has.
         is_running: Whether it is on.
-        loss: The last loss; NaN and infinities as they are.
+        bad_loss: What the last loss is called that is not finite; None if it is.
         last_step: Unix time at which the last step or epoch was reported, if one was.
         step_seconds: Time that a step took lately.
         epoch_seconds: Time that the last epoch took.
+        delay: Seconds that it may take until a step is heard of: at a Pushgateway there is a push between them.
     """
 
     now: float
     begun: float
     outcome: str | None
     is_running: bool
-    loss: float | None = None
+    bad_loss: str | None = None
     last_step: float | None = None
     step_seconds: float | None = None
     epoch_seconds: float | None = None
+    delay: float = 0.0
 
 
-def of_training(progress: Progress) -> tuple[str, str]:
-    """Return the state of a training run: a word, and what to say of it."""
-    bad_loss = progress.loss is not None and not math.isfinite(progress.loss)
-    about_loss = f"the loss is {name_of(progress.loss)}" if bad_loss and progress.loss is not None else ""
+def of_training(progress: Progress) -> Condition:
+    """Return how a training run is doing."""
     if progress.outcome is not None:
-        word, said = _ENDINGS.get(progress.outcome, (progress.outcome, progress.outcome))
-        return word, f"{said}: {about_loss}" if word == "diverged" and about_loss else said
+        return ended(progress.outcome, progress.bad_loss)
     if not progress.is_running:
-        return "unknown", "Not running here"
-    if bad_loss:
-        return "diverging", f"Running, but {about_loss}"
+        return Condition("ended", "how is not known")
+    if progress.bad_loss is not None:
+        return Condition("diverging", f"its loss is {progress.bad_loss}")
     silence = progress.now - (progress.begun if progress.last_step is None else progress.last_step)
     if silence > _patience(progress):
-        return "stalled", f"Stalled: no step for {duration(silence)}"
-    return "running", "Running" if progress.last_step is not None else "Running: no step yet"
+        return Condition("stalled", f"no step for {duration(silence)}")
+    return Condition("running", "" if progress.last_step is not None else "no step yet")
+
+
+def ended(outcome: str, bad_loss: str | None = None) -> Condition:
+    """Return how a run ended.
+
+    Args:
+        outcome: The outcome that it reports.
+        bad_loss: What the last loss is called, as above.
+    """
+    word, detail = _ENDINGS.get(outcome, (outcome, ""))
+    is_about_loss = word == "diverged" and bad_loss is not None
+    return Condition(word, f"its loss is {bad_loss}" if is_about_loss else detail)
+
+
+def not_finite(value: float | None) -> str | None:
+    """Return what a number is called that is not finite, or None."""
+    if value is None or math.isfinite(value):
+        return None
+    return "NaN" if math.isnan(value) else "infinite" if value > 0 else "minus infinite"
 
 
 def _patience(progress: Progress) -> float:
     if progress.last_step is None:
         return _FIRST_STEP_WITHIN
-    return max(
+    return progress.delay + max(
         _STEP_WITHIN,
         _EPOCHS_WITHOUT_STEP * (progress.epoch_seconds or 0.0),
         _STEPS_WITHOUT_STEP * (progress.step_seconds or 0.0),
@@ -99,19 +135,3 @@ def seconds_left(
     else:
         seconds = epoch_seconds
     return max((planned - done) * seconds - (now - last), 0.0)
-
-
-def name_of(value: float) -> str:
-    """Return what a number that is not finite is called."""
-    return "NaN" if math.isnan(value) else "infinite" if value > 0 else "minus infinite"
-
-
-def duration(seconds: float) -> str:
-    """Return a number of seconds in words."""
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s" if whole % _MINUTE else f"{whole // _MINUTE} min"
-    hours, minutes = whole // _HOUR, whole % _HOUR // _MINUTE
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -106,18 +106,18 @@ def _of_training(history: History, subject: Subject, gauges: Gauges, now: float)
         begun=begun,
         outcome=gauges.outcome(),
         is_running=gauges.one("running") == 1,
-        loss=book.newest(subject, _LOSS),
+        bad_loss=condition.not_finite(book.newest(subject, _LOSS)),
         last_step=max(heard, default=None),
         step_seconds=book.newest(subject, STEP_LINE),
         epoch_seconds=gauges.one("epoch_duration"),
     )
-    word, said = condition.of_training(progress)
+    standing = condition.of_training(progress)
     left = None
     if planned is not None and progress.is_running:
         left = condition.seconds_left(planned, epochs, progress.epoch_seconds, now)
     return {
-        "state": word,
-        "words": said,
+        "state": standing.word,
+        "words": standing.sentence,
         "run": 0 if run is None else run.generation,
         "begun": begun,
         "elapsed": elapsed,
@@ -142,10 +142,14 @@ def _about(gauges: Gauges) -> dict[str, str]:
 def _of_evaluation(gauges: Gauges) -> Facts:
     outcome = gauges.outcome()
     own = {row.suffix: value for row, _, value in gauges.readings if find(row.phase, row.suffix) is None}
+    values = {key: value for key, value in own.items() if not isinstance(value, Distribution)}
+    bad_loss = condition.not_finite(values.get("loss"))
+    standing = condition.Condition("running") if outcome is None else condition.ended(outcome, bad_loss)
     return {
-        "words": "Running" if outcome is None else outcome.capitalize(),
+        "state": standing.word,
+        "words": standing.sentence,
         "elapsed": gauges.one("elapsed_time"),
-        "values": {key: value for key, value in own.items() if not isinstance(value, Distribution)},
+        "values": values,
     }
 
 

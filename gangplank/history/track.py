@@ -20,14 +20,18 @@ Point = tuple[float, float]
 class Track:
     """Points in time, from the first one to the newest.
 
-    When there are :data:`MOST`, two of every four stay: the least and the greatest. From then on, two of each four that
+    When there are too many, two of every four stay: the least and the greatest. From then on, two of each four that
     come are kept, of each eight the next time, and so on. So each point is a value that really was, peaks stay, and
     all parts of the time are kept equally fine.
+
+    Args:
+        most: How many are too many.
     """
 
-    __slots__ = ("_group", "_high", "_low", "_newest", "_seen", "_times", "_values")
+    __slots__ = ("_group", "_high", "_low", "_most", "_newest", "_seen", "_times", "_values")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._times = array("d")
         self._values = array("d")
         self._group = 1
@@ -62,15 +66,24 @@ class Track:
         """Return the points after a time, the newest always among them."""
         first = bisect_right(self._times, since)
         points = list(zip(self._times[first:], self._values[first:], strict=True))
-        if self._seen:
-            points += [one for one in sorted({self._low, self._high, self._newest}) if one[0] > since]
-        return points
+        return [*points, *(one for one in self._unsettled() if one[0] > since)]
+
+    def at(self, moment: float) -> Point | None:
+        """Return the last point until a moment, or else the first one, or None if there is none."""
+        unsettled = [one for one in self._unsettled() if one[0] <= moment]
+        if unsettled or not self._times:
+            return unsettled[-1] if unsettled else None
+        index = max(bisect_right(self._times, moment) - 1, 0)
+        return self._times[index], self._values[index]
+
+    def _unsettled(self) -> list[Point]:
+        return sorted({self._low, self._high, self._newest}) if self._seen else []
 
     def _keep(self, points: Iterable[Point]) -> None:
         for at, value in sorted(points):
             self._times.append(at)
             self._values.append(value)
-        if len(self._times) >= MOST:
+        if len(self._times) >= self._most:
             self._thin()
 
     def _thin(self) -> None:

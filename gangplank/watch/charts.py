@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gangplank import words
 from gangplank.catalogue import metric
+from gangplank.history.track import Point
 from gangplank.metrics import Phase
-from gangplank.watch import rates, words
+from gangplank.watch import rates
 from gangplank.watch.facts import QUANTILES, buckets, calls, detectors, named
 from gangplank.watch.history import Subject
-from gangplank.watch.track import Point
 from gangplank.watch.views import PHASES, View, own_metrics
 
 

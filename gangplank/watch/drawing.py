@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import plotext
 from rich.text import Text
 
-from gangplank.watch import words
+from gangplank import words
+from gangplank.history.track import Point
 from gangplank.watch.charts import Chart
-from gangplank.watch.track import Point
 
 _FINE = "braille"
 _APART = (_FINE, "•", "+", "x")

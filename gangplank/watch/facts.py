@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gangplank import words
 from gangplank.catalogue import metric
 from gangplank.metrics import Phase
-from gangplank.watch import rates, words
+from gangplank.watch import rates
 from gangplank.watch.history import Subject
 from gangplank.watch.reading import LATENCY
-from gangplank.watch.run_state import Tone, run_state
+from gangplank.watch.run_state import Tone, run_state, tone_of
 from gangplank.watch.track import Track
 from gangplank.watch.views import PHASES, View, own_metrics
 
@@ -70,7 +71,7 @@ def facts(subject: Subject, view: View, now: float, process: Subject | None = No
 def _of_run(subject: Subject, phase: Phase, now: float) -> Iterator[Fact]:
     state = run_state(subject, phase, now)
     if state is not None:
-        yield Fact("state", state.word, state.detail, state.tone)
+        yield Fact("state", state.word, state.detail, tone_of(state))
     if phase is Phase.TRAIN:
         yield from _values(subject, phase, epochs="epochs_count", epochs_planned="epochs_planned")
         yield from _left(subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from gangplank.watch import words
+from gangplank import words
 from gangplank.watch.facts import Fact
 from gangplank.watch.history import Subject
 from gangplank.watch.run_state import Tone

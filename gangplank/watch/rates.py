@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
-from gangplank.watch.track import Point, Track
+from gangplank.history import quantiles as histograms
+from gangplank.history.track import Point
+from gangplank.watch.track import Track
 
 SPAN = 30.0
 """Seconds that a rate is taken over: long enough for some requests, short enough to be of now."""
@@ -14,7 +15,7 @@ SPAN = 30.0
 
 def moments(tracks: Iterable[Track]) -> list[float]:
     """Return all times at which one of them has a point, but the first, of which no growth is known."""
-    return sorted({time for track in tracks for time in track.times})[1:]
+    return sorted({time for track in tracks for time, _ in track.points})[1:]
 
 
 def growth(track: Track, time: float) -> tuple[float, float]:
@@ -60,7 +61,7 @@ def quantiles(buckets: Sequence[tuple[float, Track]], share: float) -> list[Poin
 
 
 def quantile(counts: Iterable[tuple[float, float]], share: float) -> float:
-    """Return a quantile, by a straight line within the bucket that it is in, as Prometheus has it.
+    """Return a quantile, as Prometheus has it; NaN where nothing was observed.
 
     Args:
         counts: Upper bounds, and how many observations were at most that.
@@ -69,11 +70,9 @@ def quantile(counts: Iterable[tuple[float, float]], share: float) -> float:
     together: dict[float, float] = {}
     for bound, count in counts:
         together[bound] = together.get(bound, 0.0) + count
-    bounds = sorted(together.items())
-    if not bounds or bounds[-1][1] <= 0:
+    total = max(together.values(), default=0.0)
+    finite = sorted(bound for bound in together if not math.isinf(bound))
+    if not finite or total <= 0:
         return math.nan
-    wanted = share * bounds[-1][1]
-    for (low, below), (high, count) in pairwise([(0.0, 0.0), *bounds]):
-        if count >= wanted and count > below:
-            return low if math.isinf(high) else low + (high - low) * (wanted - below) / (count - below)
-    return math.nan
+    found = histograms.quantile(share, finite, [*(together[bound] for bound in finite), total])
+    return math.nan if found is None else found

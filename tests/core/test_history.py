@@ -147,7 +147,7 @@ def test_what_is_not_finite_is_shown_as_it_is(noting: Noting, telemetry: Telemet
         epochs(run, telemetry, [1.0, bad])
         names = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinite"}
         assert noting.facts("training")["state"] == "diverging"
-        assert noting.facts("training")["words"] == f"Running, but the loss is {names[str(bad)]}"
+        assert noting.facts("training")["words"] == f"Diverging: its loss is {names[str(bad)]}"
         epochs(run, telemetry, [0.5], 3)
         assert noting.facts("training")["state"] == "running"
         epochs(run, telemetry, [bad], 4)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
 
-from gangplank.history.condition import Progress, duration, of_training, seconds_left
+from gangplank.history.condition import Progress, ended, of_training, seconds_left
 
 NOW = 1_700_000_000.0
 
 
 def state(**known: Any) -> tuple[str, str]:
     """Return the state of a run that began 1,000 seconds ago."""
-    return of_training(Progress(**{"now": NOW, "begun": NOW - 1000, "outcome": None, "is_running": True, **known}))
+    condition = of_training(Progress(**{"now": NOW, "begun": NOW - 1000, "outcome": None, "is_running": True, **known}))
+    return condition.word, condition.sentence
 
 
 @pytest.mark.parametrize(
@@ -22,20 +22,21 @@ def state(**known: Any) -> tuple[str, str]:
     [
         ({"last_step": NOW - 1}, ("running", "Running")),
         ({"begun": NOW - 10}, ("running", "Running: no step yet")),
-        ({}, ("stalled", "Stalled: no step for 16 min 40 s")),
-        ({"last_step": NOW - 61}, ("stalled", "Stalled: no step for 1 min 1 s")),
+        ({}, ("stalled", "Stalled: no step for 16m 40s")),
+        ({"last_step": NOW - 61}, ("stalled", "Stalled: no step for 1m 01s")),
+        ({"last_step": NOW - 61, "delay": 60.0}, ("running", "Running")),
         ({"last_step": NOW - 61, "epoch_seconds": 30.0}, ("running", "Running")),  # validation, say
         ({"last_step": NOW - 61, "step_seconds": 10.0}, ("running", "Running")),
-        ({"last_step": NOW, "loss": math.nan}, ("diverging", "Running, but the loss is NaN")),
+        ({"last_step": NOW, "bad_loss": "NaN"}, ("diverging", "Diverging: its loss is NaN")),
         ({"outcome": "success", "is_running": False}, ("done", "Done")),
         ({"outcome": "failed", "is_running": False}, ("failed", "Failed: an exception ended it")),
-        ({"outcome": "interrupted", "is_running": False}, ("interrupted", "Interrupted before it was done")),
+        ({"outcome": "interrupted", "is_running": False}, ("interrupted", "Interrupted: before it was done")),
         (
-            {"outcome": "diverged", "is_running": False, "loss": math.inf},
-            ("diverged", "Diverged: the loss is infinite"),
+            {"outcome": "diverged", "is_running": False, "bad_loss": "infinite"},
+            ("diverged", "Diverged: its loss is infinite"),
         ),
-        ({"outcome": "diverged", "is_running": False, "loss": 1.0}, ("diverged", "Diverged")),
-        ({"is_running": False}, ("unknown", "Not running here")),
+        ({"outcome": "diverged", "is_running": False}, ("diverged", "Diverged")),
+        ({"is_running": False}, ("ended", "Ended: how is not known")),
     ],
 )
 def test_states_in_words(known: dict[str, Any], said: tuple[str, str]) -> None:
@@ -65,14 +66,6 @@ def test_time_left_of_what_was_not_seen() -> None:
     assert seconds_left(100, [(5000, 50)], None, 5000) is None
 
 
-def test_durations_in_words() -> None:
-    """With no more digits than matter."""
-    assert [duration(one) for one in (0.4, 59, 60, 61, 3600, 3660, 90061)] == [
-        "0 s",
-        "59 s",
-        "1 min",
-        "1 min 1 s",
-        "1 h",
-        "1 h 1 min",
-        "25 h 1 min",
-    ]
+def test_an_outcome_that_is_not_known_is_said_as_it_is() -> None:
+    """A version to come may have others."""
+    assert ended("paused").sentence == "Paused"

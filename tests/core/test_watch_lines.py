@@ -11,8 +11,8 @@ from checking import Always, Server
 from realservers import free_port
 from watching import LOSS, history_of, sample
 
+from gangplank import words
 from gangplank.commands import main
-from gangplank.watch import words
 from gangplank.watch.history import History
 from gangplank.watch.lines import Lines
 from gangplank.watch.reading import Reading

@@ -21,7 +21,7 @@ from gangplank.watch.charts import Chart, charts
 from gangplank.watch.facts import facts
 from gangplank.watch.history import Subject
 from gangplank.watch.reading import Reading, is_read
-from gangplank.watch.run_state import STALLED_AFTER, run_state
+from gangplank.watch.run_state import run_state
 from gangplank.watch.selection import Selection
 from gangplank.watch.views import View, own_metrics, views
 
@@ -53,18 +53,18 @@ def drawn(subject: Subject, view: View) -> dict[str, Chart]:
     ("error", "values", "expected"),
     [
         (None, {"loss": 0.5}, "done"),
-        (None, {"loss": math.nan}, "diverged"),
-        (ValueError("x"), {"loss": 0.5}, "failed"),
-        (KeyboardInterrupt(), {"loss": 0.5}, "interrupted"),
+        (None, {"loss": math.nan}, "diverged its loss is NaN or infinite"),
+        (ValueError("x"), {"loss": 0.5}, "failed an exception ended it"),
+        (KeyboardInterrupt(), {"loss": 0.5}, "interrupted before it was done"),
     ],
 )
 @pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.TEST])
 def test_how_a_run_ended(
     phase: Phase, error: BaseException | None, values: dict[str, float], expected: str, page: Page
 ) -> None:
-    """In one word; until then it is running."""
+    """In a word and more; until then it is running."""
     run = TrainingRun(page.telemetry, "net") if phase is Phase.TRAIN else Run(page.telemetry, phase, "net")
-    assert word(page, phase) == "running"
+    assert word(page, phase) == ("running no step yet" if phase is Phase.TRAIN else "running")
     run.report(values)
     run.end(error)
     assert word(page, phase) == expected
@@ -76,16 +76,25 @@ def test_a_run_that_takes_no_steps_is_stalled(page: Page) -> None:
     for _ in range(100):
         run.step()
     assert word(page) == "running"
-    page.clock.advance(STALLED_AFTER + 1)
+    page.clock.advance(121)
     assert word(page) == "stalled no step for 2m 01s"
     run.step()
     assert word(page) == "running"
-    page.clock.advance(STALLED_AFTER - 1)
+    page.clock.advance(119)
     assert word(page) == "running"
     page.clock.advance(3)
     assert word(page).startswith("stalled")
     run.end()
     assert word(page) == "done"
+
+
+def test_a_run_whose_first_step_does_not_come_is_stalled(page: Page) -> None:
+    """Five minutes are given to a compiler."""
+    TrainingRun(page.telemetry, "net")
+    page.clock.advance(299)
+    assert word(page) == "running no step yet"
+    page.clock.advance(2)
+    assert word(page).startswith("stalled no step for 5m")
 
 
 def test_a_clock_that_is_behind_makes_no_stalled_run() -> None:
@@ -100,7 +109,7 @@ def test_a_clock_that_is_behind_makes_no_stalled_run() -> None:
 
 
 def test_a_run_with_long_epochs_is_not_stalled(page: Page) -> None:
-    """Three of them are waited for: validation takes no steps."""
+    """Three of them are waited for, and a minute: validation takes no steps."""
     run = TrainingRun(page.telemetry, "net")
     run.begin_epoch()
     for _ in range(100):
@@ -109,12 +118,12 @@ def test_a_run_with_long_epochs_is_not_stalled(page: Page) -> None:
     run.epoch({"loss": 0.5})
     page.clock.advance(1700 - 600)
     assert word(page) == "running"
-    page.clock.advance(101)
+    page.clock.advance(161)
     assert word(page).startswith("stalled")
 
 
 def test_a_run_with_long_steps_is_not_stalled(page: Page) -> None:
-    """Twenty of them are waited for."""
+    """Twenty of them are waited for, and a minute."""
     run = TrainingRun(page.telemetry, "net")
     run.begin_epoch()
     for _ in range(2):
@@ -122,7 +131,7 @@ def test_a_run_with_long_steps_is_not_stalled(page: Page) -> None:
         run.step()
     page.clock.advance(600)
     assert word(page) == "running"
-    page.clock.advance(601)
+    page.clock.advance(661)
     assert word(page).startswith("stalled")
 
 

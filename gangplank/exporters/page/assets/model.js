@@ -41,7 +41,7 @@ class ModelView {
       if (!this.weights.element.isConnected) this.sections.get('weights').charts.prepend(this.weights.element);
       this.weights.update(weights);
     }
-    this.state('evaluation', evaluation && evaluation.words.toLowerCase(), evaluation && evaluation.words, isGone);
+    this.state('evaluation', evaluation && evaluation.state, evaluation && evaluation.words, isGone);
     this.tile('evaluation', evaluation ? evaluationTiles(evaluation) : []);
     this.state('inference', null, inference && inferenceWords(inference), isGone);
     this.tile('inference', inference ? inferenceTiles(inference) : []);

@@ -1,4 +1,4 @@
-"""Numbers, times and names from outside, as a terminal can show them."""
+"""Numbers, times and names from outside, as people can read them, on a terminal too."""
 
 from __future__ import annotations
 
