@@ -12,7 +12,9 @@ from gangplank.history.track import Point
 from gangplank.metrics import Phase
 from gangplank.watch import rates
 from gangplank.watch.facts import QUANTILES, buckets, calls, detectors, named
+from gangplank.watch.heatmap import Heatmap, heatmap
 from gangplank.watch.history import Subject
+from gangplank.watch.reading import WEIGHTS
 from gangplank.watch.views import PHASES, View, own_metrics
 
 
@@ -49,11 +51,17 @@ class Chart:
     from_zero: bool = False
 
 
-def charts(subject: Subject, view: View) -> list[Chart]:
+def charts(subject: Subject, view: View) -> list[Chart | Heatmap]:
     """Return what there is to draw in a view; a chart without a single number in it is left out."""
     phase = PHASES.get(view)
     found = _of_run(subject, phase) if phase is not None else _OF_VIEW[view](subject)
-    return [chart for chart in found if any(math.isfinite(value) for line in chart.lines for _, value in line.points)]
+    drawn: list[Chart | Heatmap] = [
+        chart for chart in found if any(math.isfinite(value) for line in chart.lines for _, value in line.points)
+    ]
+    if phase is not None:
+        weights = _distribution(subject, phase)
+        drawn += [] if weights is None else [weights]
+    return drawn
 
 
 def _of_run(subject: Subject, phase: Phase) -> Iterator[Chart]:
@@ -74,6 +82,13 @@ def _of_run(subject: Subject, phase: Phase) -> Iterator[Chart]:
     spread = (("least", "min"), ("mean", "mean"), ("greatest", "max"))
     extremes = {key: metric(phase, f"model_weights_{suffix}").prometheus_name for key, suffix in spread}
     yield Chart("weights", [Line(key, points) for key, name in extremes.items() if (points := _points(subject, name))])
+
+
+def _distribution(subject: Subject, phase: Phase) -> Heatmap | None:
+    least, greatest = (
+        subject.track(metric(phase, f"model_weights_{suffix}").prometheus_name) for suffix in ("min", "max")
+    )
+    return heatmap("distribution of the weights", buckets(subject, WEIGHTS[phase]), least, greatest)
 
 
 def _of_inference(subject: Subject) -> Iterator[Chart]:

@@ -11,6 +11,8 @@ from rich.text import Text
 from gangplank import words
 from gangplank.history.track import Point
 from gangplank.watch.charts import Chart
+from gangplank.watch.heatmap import Heatmap
+from gangplank.watch.shading import newest, shade
 
 _FINE = "braille"
 _APART = (_FINE, "•", "+", "x")
@@ -24,7 +26,7 @@ _SMALLEST, _LARGEST, _LEAST_SPAN = 1e-100, 1e100, 1e-12
 """Beyond these a chart's own arithmetic fails."""
 
 
-def draw(chart: Chart, width: int, height: int, *, has_colors: bool = True) -> Text:
+def draw(chart: Chart | Heatmap, width: int, height: int, *, has_colors: bool = True) -> Text:
     """Return a chart, its legend above it; the legend alone where there is no more room.
 
     Args:
@@ -34,11 +36,18 @@ def draw(chart: Chart, width: int, height: int, *, has_colors: bool = True) -> T
         has_colors: Lines are told apart by their colours; else by their marks.
     """
     marks = (_FINE,) * len(_COLORS) if has_colors else _APART
-    legend = _legend(chart, marks)
+    legend = _legend(chart, marks) if isinstance(chart, Chart) else _legend_of_heatmap(chart)
     legend.truncate(width, overflow="ellipsis")
     if width < _LEAST_WIDTH or height < _LEAST_HEIGHT:
         return legend
+    if isinstance(chart, Heatmap):
+        return Text("\n").join([legend, shade(chart, width, height - 1)])
     return Text("\n").join([legend, Text.from_ansi(_plot(chart, marks, width, height - 1), no_wrap=True)])
+
+
+def _legend_of_heatmap(heatmap: Heatmap) -> Text:
+    text = Text(words.plain(heatmap.title), style="bold", no_wrap=True)
+    return text.append(f"  {newest(heatmap)}; the darker, the more", style="not bold")
 
 
 def _legend(chart: Chart, marks: Sequence[str]) -> Text:

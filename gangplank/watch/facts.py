@@ -207,9 +207,9 @@ def calls(subject: Subject) -> list[Track]:
     return [track for _, track in subject.named(f"{LATENCY}_count")]
 
 
-def buckets(subject: Subject) -> list[tuple[float, Track]]:
-    """Return the buckets of the time that calls took."""
-    return [(bound, track) for of, track in subject.named(f"{LATENCY}_bucket") if (bound := _bound(of)) is not None]
+def buckets(subject: Subject, name: str = LATENCY) -> list[tuple[float, Track]]:
+    """Return the buckets of a histogram: that of the time that calls took, if no other is named."""
+    return [(bound, track) for of, track in subject.named(f"{name}_bucket") if (bound := _bound(of)) is not None]
 
 
 def _bound(labels: dict[str, str]) -> float | None:

@@ -44,7 +44,7 @@ def _inner_labels() -> dict[str, frozenset[str]]:
     for row in CATALOGUE:
         inner = frozenset({*row.attributes, *row.optional}) - _OF_SUBJECT
         found[row.prometheus_name] = inner
-        if row.kind is Kind.HISTOGRAM:
+        if row.kind in (Kind.HISTOGRAM, Kind.SNAPSHOT):
             found |= {f"{row.prometheus_name}{part}": inner | {"le"} for part in _PARTS}
     return found
 

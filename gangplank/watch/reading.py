@@ -11,7 +11,9 @@ from gangplank.metrics import Kind, Phase
 Labels = frozenset[tuple[str, str]]
 
 LATENCY = metric(Phase.PREDICT, "duration").prometheus_name
-"""The one histogram of which buckets are shown."""
+WEIGHTS = {phase: metric(phase, "model_weights").prometheus_name for phase in (Phase.TRAIN, Phase.TEST)}
+_WITH_BUCKETS = {LATENCY, *WEIGHTS.values()}
+"""What is drawn by its buckets."""
 
 MOST_SAMPLES = 20_000
 """Samples of one reading that are looked at."""
@@ -49,9 +51,9 @@ def _unread() -> frozenset[str]:
     names: set[str] = set()
     for row in CATALOGUE:
         name = row.prometheus_name
-        if row.kind is Kind.SNAPSHOT or "layer" in row.attributes:
+        if "layer" in row.attributes:
             names |= {name, f"{name}_bucket", f"{name}_sum", f"{name}_count"}
-        elif row.kind is Kind.HISTOGRAM and name != LATENCY:
+        elif row.kind in (Kind.HISTOGRAM, Kind.SNAPSHOT) and name not in _WITH_BUCKETS:
             names.add(f"{name}_bucket")
     return frozenset(names)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gangplank.watch.charts import Chart, charts
+from gangplank.watch.heatmap import Heatmap
 from gangplank.watch.history import History, Key, Subject
 from gangplank.watch.views import View, views
 
@@ -40,7 +41,7 @@ class Selection:
         return self._view if self._view in found else found[0]
 
     @property
-    def charts(self) -> list[Chart]:
+    def charts(self) -> list[Chart | Heatmap]:
         """The view's charts, the chosen one first."""
         if self.subject is None:
             return []

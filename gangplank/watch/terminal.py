@@ -19,6 +19,7 @@ from gangplank.watch import panels
 from gangplank.watch.charts import Chart
 from gangplank.watch.drawing import draw
 from gangplank.watch.facts import facts
+from gangplank.watch.heatmap import Heatmap
 from gangplank.watch.history import History
 from gangplank.watch.poll import Poller, Readable, Update
 from gangplank.watch.selection import Selection
@@ -54,9 +55,9 @@ class ChartView(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._chart: Chart | None = None
+        self._chart: Chart | Heatmap | None = None
 
-    def show(self, chart: Chart | None) -> None:
+    def show(self, chart: Chart | Heatmap | None) -> None:
         """Show another chart, or none."""
         self._chart = chart
         self.display = chart is not None
@@ -75,9 +76,9 @@ class Charts(Grid):
     def __init__(self) -> None:
         self._views = [ChartView() for _ in range(_MOST_CHARTS)]
         super().__init__(*self._views)
-        self._charts: list[Chart] = []
+        self._charts: list[Chart | Heatmap] = []
 
-    def show(self, charts: list[Chart]) -> None:
+    def show(self, charts: list[Chart | Heatmap]) -> None:
         """Show other charts."""
         self._charts = charts
         columns = max(1, self.size.width // _CHART_WIDTH)

@@ -19,10 +19,12 @@ from gangplank.runs import Run
 from gangplank.training import TrainingRun
 from gangplank.watch.charts import Chart, charts
 from gangplank.watch.facts import facts
+from gangplank.watch.heatmap import Heatmap, heatmap
 from gangplank.watch.history import Subject
 from gangplank.watch.reading import Reading, is_read
 from gangplank.watch.run_state import run_state
 from gangplank.watch.selection import Selection
+from gangplank.watch.track import Track
 from gangplank.watch.views import View, own_metrics, views
 
 
@@ -46,7 +48,7 @@ def word(page: Page, phase: Phase = Phase.TRAIN) -> str:
 
 def drawn(subject: Subject, view: View) -> dict[str, Chart]:
     """Return the charts of a view by their titles."""
-    return {chart.title: chart for chart in charts(subject, view)}
+    return {chart.title: chart for chart in charts(subject, view) if isinstance(chart, Chart)}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +207,26 @@ def test_how_weights_are_spread(page: Page) -> None:
     assert {name: values[-1] for name, values in lines.items()} == {"least": -1.0, "mean": 1 / 3, "greatest": 2.0}
 
 
+def test_the_distribution_of_weights_over_time(page: Page) -> None:
+    """In the buckets that each reading has, closed at the least and the greatest weight; empty ones are left out."""
+    run = TrainingRun(page.telemetry, "net")
+    for scale, bounds in ((1.0, (-0.25, 0.0, 0.25)), (4.0, (-1.0, 0.0, 1.0))):
+        run.weights(summarize_weights([np.array([-0.5, 0.1, 0.2, 0.5]) * scale], bounds))
+        page.clock.advance(1)
+        page.read()
+    (found,) = (one for one in charts(page.read(), View.TRAINING) if isinstance(one, Heatmap))
+    shares = [(0.0, 0.25, 0.5), (0.25, 0.5, 0.25)]
+    assert found.columns[0][1] == [(-0.5, -0.25, 0.25), *shares]
+    assert found.columns[-1][1] == [(4 * low, 4 * high, share) for low, high, share in found.columns[0][1]]
+
+
+def test_a_distribution_of_no_weights_is_not_drawn(page: Page) -> None:
+    """Nor is one of a metric that has no buckets."""
+    TrainingRun(page.telemetry, "net").weights(summarize_weights([np.array([math.nan])], (0.0,)))
+    assert not [one for one in charts(page.read(), View.TRAINING) if isinstance(one, Heatmap)]
+    assert heatmap("x", [(1.0, Track())], None, None) is None
+
+
 def test_inference_in_facts_and_charts(page: Page) -> None:
     """Rates of the last half minute, a failed call among them."""
     inference = Inference(page.telemetry, "net")
@@ -262,8 +284,9 @@ def test_what_is_many_is_not_read() -> None:
     names = {row.prometheus_name for row in CATALOGUE}
     assert is_read("gangplank_train_my_metric")
     assert {name for name in names if not is_read(name)} == {
-        name for name in names if name.endswith("_model_weights") or ("_layer_" in name and "_combined" not in name)
+        name for name in names if "_layer_" in name and "_combined" not in name
     }
+    assert is_read("gangplank_train_model_weights_bucket")
     assert not is_read("gangplank_train_step_duration_seconds_bucket")
     assert is_read("gangplank_predict_duration_seconds_bucket")
 

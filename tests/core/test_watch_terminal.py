@@ -14,6 +14,7 @@ from watching import LOSS, Scripted, sample
 
 from gangplank.watch.charts import Chart, Line
 from gangplank.watch.drawing import draw
+from gangplank.watch.heatmap import Bucket, Heatmap
 from gangplank.watch.reading import Sample
 from gangplank.watch.terminal import Watch
 
@@ -206,6 +207,29 @@ def test_whatever_a_number_can_be_is_drawn(values: list[float], *, from_zero: bo
     assert len(shown) == 14
     assert max(map(len, shown)) <= 80
     assert any("\u2800" < mark <= "\u28ff" for mark in "".join(shown[1:]))
+
+
+def test_a_distribution_is_the_darker_the_denser() -> None:
+    """Values go upwards, time goes right; where nothing is known, nothing is drawn."""
+    before = [Bucket(0.0, 1.0, 0.5), Bucket(1.0, 4.0, 0.5)]
+    columns = [(1.7e9, before), (1.7e9 + 50, list[Bucket]()), (1.7e9 + 100, [Bucket(0.0, 4.0, 1.0)])]
+    shown = draw(Heatmap("weights", columns), 60, 10).plain.split("\n")
+    assert (len(shown), {len(line) for line in shown[1:]}) == (10, {60})
+    assert shown[0] == "weights  0 to 4; the darker, the more"
+    assert [line[:4] for line in shown[1:-1]] == ["    ", "  3 ", "    ", "    ", "1.5 ", "    ", "    ", "  0 "]
+    assert [line[4] for line in shown[1:-1]] == list("▓▓▓▓▓▓██")
+    assert {line[40] for line in shown[1:-1]} == {" "}
+    assert {line[-1] for line in shown[1:-1]} == {"█"}
+
+
+@pytest.mark.parametrize("bucket", [Bucket(0.0, 0.0, 1.0), Bucket(-1e300, 1e300, 1.0), Bucket(1.0, 1.0, 1.0)], ids=str)
+@pytest.mark.parametrize("count", [1, 3])
+def test_whatever_a_distribution_can_be_is_drawn(bucket: Bucket, count: int) -> None:
+    """All weights can be one number, and all can be read once."""
+    columns = [(1.7e9 + index, [bucket]) for index in range(count)]
+    shown = draw(Heatmap("weights", columns), 60, 10).plain.split("\n")
+    assert (len(shown), max(map(len, shown))) == (10, 60)
+    assert "█" in "".join(shown)
 
 
 def test_names_from_outside_do_nothing() -> None:
