@@ -58,9 +58,7 @@ def _train(telemetry: gangplank.Telemetry, server: Scrape, epochs: int) -> None:
         import keras  # noqa: PLC0415
     (x_train, y_train), (x_test, y_test), source = digits.load(small=True)
     model = convnet.build()
-    telemetry_callback = gangplank.TelemetryCallback(
-        telemetry, histogram_buckets=gangplank.HISTOGRAM_WEIGHT_BUCKETS_0_3
-    )
+    telemetry_callback = gangplank.TelemetryCallback(telemetry, weights=gangplank.Weights(every_n_epochs=1))
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar, or a line for each epoch
     print(f"Keras {keras.__version__} on {keras.backend.backend()}; training on {source}.")
     print(f"Metrics, live: {server.url}")

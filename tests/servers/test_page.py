@@ -198,7 +198,7 @@ def test_a_loss_that_is_not_finite_is_seen(tab: Page, program: Program) -> None:
     history = program.kept["diverge"]["loss"]
     assert {"inf", "nan"} & set(history)
     state = tab.locator('[data-section="training"] .state')
-    assert state.inner_text().startswith("Diverged: the loss is")
+    assert state.inner_text().startswith("Diverged: its loss is")
     shown = values(tab, "loss")["training"]
     assert [{"NaN": "nan", "Infinity": "inf"}.get(one, str(float(one))) for one in shown] == history
     assert chart(tab, "loss").locator(".lost").count() > 0
