@@ -23,6 +23,8 @@ _MANY_NOTES = 200
 """Notes with which the next sample, which comes within a second or two, is not waited for."""
 
 _MOST_SUBJECTS = 100
+_SLEPT = 5.0
+"""Seconds by which the system's clock must be ahead to be followed."""
 
 Runs = Mapping[Run, int]
 _Note = tuple[float, list[Reading], Runs]
@@ -53,6 +55,12 @@ class History:
         """Return the Unix time, by a clock that never goes back."""
         return self._unix + time.perf_counter()
 
+    def _catch_up(self) -> None:
+        """Follow the system's clock forward: ours stood still while the machine slept, and steps are by the other."""
+        ahead = time.time() - self.now()
+        if ahead > _SLEPT:
+            self._unix += ahead
+
     @property
     def is_crowded(self) -> bool:
         """Whether there is much to settle."""
@@ -82,6 +90,7 @@ class History:
             undefined: Those whose value is not finite, as far as this process knows them.
             runs: The newest run of each model.
         """
+        self._catch_up()
         at = self.now()
         readings = [(family.metric, point.labels, point.value) for family in families for point in family.points]
         with self.lock:

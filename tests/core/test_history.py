@@ -140,6 +140,21 @@ def test_values_within_an_epoch(noting: Noting, telemetry: Telemetry) -> None:
     assert noting.line("loss")["t"][-1] == noting.line("epochs", "epochs")["t"][-1]
 
 
+def test_after_the_machine_slept_a_run_that_takes_no_steps_is_stalled(
+    noting: Noting, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that measures durations may stand still meanwhile. What is shown goes back for no clock."""
+    unix = time.time
+    with telemetry.training_run("net") as run:
+        epochs(run, telemetry, [1.0])
+        noting.watch.sample()
+        assert noting.facts("training")["state"] == "running"
+        for slept in (3600, 0):
+            monkeypatch.setattr("gangplank.history.recorder.time.time", lambda slept=slept: unix() + slept)
+            noting.watch.sample()
+            assert noting.facts("training")["words"].startswith("Stalled: no step for 1h 00m")
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_shown_as_it_is(noting: Noting, telemetry: Telemetry, bad: float) -> None:
     """Though a scrape has no such series then."""
