@@ -67,7 +67,11 @@ class DriftSeries:
         for suffix, value in (("drift_p_value", p_value), ("drift_test_statistic", statistic)):
             if value is not None:
                 self._gauge(suffix, value)
-        skipped = self._looked(drift) if isinstance(drift, DriftResult) and "detector" in self._labels else 0
+        skipped = 0
+        if isinstance(drift, DriftResult) and "detector" in self._labels:
+            skipped = self._looked(drift)
+        elif "detector" in self._labels:  # one of somebody's own, which may say nothing unless it detects
+            self._observations.add(samples)
         self._results["tested"].add(max(samples - skipped, 0))
 
     def took(self, seconds: float) -> None:

@@ -7,6 +7,7 @@ statistic exceeds a threshold for the first time.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -22,7 +23,10 @@ EVENTS = 400
 """False alarms that automatic settings simulate: the threshold's expected run time is then good to 5 %."""
 FEWEST_EVENTS = 10
 FEWEST_STREAMS, MOST_STREAMS = 500, 50_000
+_FEW_EVENTS = 100
 _QUANTILES = 2001
+
+_log = logging.getLogger("gangplank.drift")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,16 @@ def streams(schedule: Schedule, observations: int, asked: int | str = "auto") ->
     if number * observations < FEWEST_EVENTS * schedule.ert:
         least = math.ceil(FEWEST_EVENTS * schedule.ert / observations)
         raise ConfigurationError(f"n_streams must be at least {least} for an ert of {schedule.ert}, got {asked!r}")
+    events = number * observations / schedule.ert
+    if events < _FEW_EVENTS:
+        _log.warning(
+            "The expected run time of %d may be off by %.0f %%: in %d simulated streams there are %.0f false alarms. "
+            "More streams (n_streams) or a larger window make it more exact.",
+            schedule.ert,
+            100 / math.sqrt(events),
+            number,
+            events,
+        )
     return number
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gangplank.drift.profile import State
-from gangplank.drift.rows import Choice, Subject, finite
+from gangplank.drift.rows import Choice, Subject, finite, on_host
 from gangplank.errors import ConfigurationError
 
 Ids = npt.NDArray[np.int64]
@@ -156,7 +156,7 @@ def _rows(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
             f"{argument} must be one array, not a {type(value).__name__} of {len(value)}; give a function as on"
         )
     try:
-        array = np.asarray(value)
+        array = np.asarray(on_host(value))
     except ValueError as error:
         raise ConfigurationError(f"{argument} must be one array, with rows of one width: {error}") from error
     if not np.can_cast(array.dtype, np.float64, "same_kind"):  # bfloat16 can be

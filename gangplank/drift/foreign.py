@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from gangplank import checks
 from gangplank.drift.result import DriftResult
-from gangplank.drift.rows import Choice, Rows, Subject
+from gangplank.drift.rows import Choice, Rows, Subject, on_host
+from gangplank.errors import ConfigurationError
 
 
 class RiverDrift:
@@ -44,7 +45,7 @@ class RiverDrift:
 
     def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401 - the model's
         """Look at a batch. Numbers that are not finite are skipped."""
-        numbers = np.asarray(self._value(x, y), dtype=np.float64).reshape(-1)
+        numbers = np.asarray(on_host(self._value(x, y)), dtype=np.float64).reshape(-1)
         kept = numbers[np.isfinite(numbers)]
         detected = 0
         for number in kept.tolist():
@@ -110,8 +111,8 @@ class BatchTest:
         """Look at a batch, and test each window that it fills.
 
         Raises:
-            TypeError: what to look at holds no numbers, or the test returned none.
-            ConfigurationError: its rows are not as wide as the reference's.
+            TypeError: what to look at holds no numbers, or the test returned no p-value, or several.
+            ConfigurationError: its rows are not as wide as the reference's, or the p-value is not from 0 to 1.
         """
         rows, skipped = self._rows.of(x, y)
         self._waiting.extend(rows)
@@ -174,7 +175,9 @@ class AlibiDrift:
 
     def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401
         """Look at a batch. A detection counts once: the detector then begins anew."""
-        samples = np.asarray(self._choice.of(x, y))
+        given = np.asarray(on_host(self._choice.of(x, y)))
+        # One NaN would be in the detector's window, and in all that it says, for as long as the window is.
+        samples = given[np.isfinite(given.reshape(len(given), -1)).all(axis=1)]
         found: dict[str, Any] = {}
         detected = 0
         for sample in samples:
@@ -188,6 +191,7 @@ class AlibiDrift:
             test_statistic=_number(found.get("test_stat")),
             threshold=_number(found.get("threshold")),
             observations=len(samples),
+            skipped=len(given) - len(samples),
         )
 
     def reset(self) -> None:
@@ -202,11 +206,23 @@ def _read(result: Any) -> tuple[float | None, float | None]:  # noqa: ANN401 - t
         TypeError: it is neither a number nor two, nor looks like one of SciPy's results.
     """
     if hasattr(result, "pvalue"):
-        return _number(getattr(result, "statistic", None)), _number(result.pvalue)
+        return _number(getattr(result, "statistic", None)), _p_value(result.pvalue)
     if isinstance(result, tuple):
         statistic, p_value = result
-        return _number(statistic), _number(p_value)
-    return None, float(result)
+        return _number(statistic), _p_value(p_value)
+    return None, _p_value(result)
+
+
+def _p_value(value: Any) -> float:  # noqa: ANN401
+    """Return a p-value: what is none must not be taken for no drift."""
+    found = _number(value)
+    if found is None:
+        raise TypeError(
+            f"test must return one p-value, not {value!r}: of several columns, the least one times their number, say"
+        )
+    if not 0 <= found <= 1:  # nor is NaN
+        raise ConfigurationError(f"test must return a p-value from 0 to 1, got {found}")
+    return found
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401

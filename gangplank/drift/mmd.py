@@ -52,7 +52,8 @@ class MMDDrift(Calibrated):
         window: Rows compared with the reference. More see smaller drifts, later.
         bandwidth: The distance at which rows are similar still; ``"median"`` is the reference's median distance.
         max_reference: Rows of the reference in use. More are no better: the window's own chance is far larger.
-        n_streams: Simulated streams; ``"auto"`` is enough for an expected run time that is right to 5 %.
+        n_streams: Simulated streams; ``"auto"`` is enough for an expected run time that is right to 5 %, or it is
+            said in the log what it is right to.
         stride: Rows between evaluations; None for 20 evaluations a window.
         calibration: ``"iid"`` if rows are independent; ``"blocks"`` if neighbours are alike, and the reference is in
             its order of arrival.
@@ -107,7 +108,7 @@ class MMDDrift(Calibrated):
             raise ConfigurationError(f"project must be at most the rows' width, {self._rows.width}, got {project}")
         most = checks.count("max_reference", max_reference)
         rows = thinned(self._rows.reference, most, window, calibration, self._rng)
-        _check_size(len(rows), most, window)
+        _check_size(len(rows), len(self._rows.reference), most, window)
         del self._rows.reference  # which may be large
         self._kernel = Kernel(rows, distance, project, self._rng)
         self._reference = Reference.of(self._kernel.points(rows))
@@ -223,9 +224,9 @@ def _bandwidth(value: float | str) -> float | None:
     return float(value)
 
 
-def _check_size(rows: int, most: int, window: int) -> None:
+def _check_size(rows: int, given: int, most: int, window: int) -> None:
     if rows < _FEWEST_WINDOWS * window:
-        argument, got = ("reference", f"{rows} rows") if rows < most else ("max_reference", str(most))
+        argument, got = ("reference", f"{given} rows") if given < most else ("max_reference", str(most))
         raise ConfigurationError(
             f"{argument} must be at least {_FEWEST_WINDOWS} windows of {window}, {_FEWEST_WINDOWS * window} rows, "
             f"got {got}"

@@ -128,6 +128,11 @@ def _table(argument: str, value: Any) -> Floats:  # noqa: ANN401
     return array.reshape(len(array), width).astype(np.float64, copy=False)
 
 
+def on_host(value: Any) -> Any:  # noqa: ANN401
+    """Return what NumPy understands of a tensor of PyTorch's that has a gradient, or lies on another device."""
+    return value.detach().cpu() if callable(getattr(value, "detach", None)) else value
+
+
 def _array(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     if isinstance(value, dict) or (
         isinstance(value, (list, tuple)) and any(getattr(part, "shape", ()) for part in value)
@@ -137,7 +142,7 @@ def _array(argument: str, value: Any) -> npt.NDArray[Any]:  # noqa: ANN401
             "give a function of inputs and predictions as on, which returns one"
         )
     try:
-        array = np.asarray(value)
+        array = np.asarray(on_host(value))
     except ValueError as error:
         raise ConfigurationError(f"{argument} must be one array of numbers with rows of one width: {error}") from error
     if not np.can_cast(array.dtype, np.float64, "same_kind"):  # also bfloat16 can be

@@ -30,7 +30,8 @@ _TOGETHER = 1 << 15
 _MOST_TOGETHER = 512
 _OWN = 4096
 """Rows of a stream's own that it comes from, besides those of the reference."""
-_ROUNDING = 1e-6
+_ROUNDING = 1e-5
+"""By what share statistics may differ that are the same."""
 
 _log = logging.getLogger("gangplank.drift")
 
@@ -145,20 +146,44 @@ class Simulation:
 def threshold(statistics: Singles, schedule: Schedule) -> float:
     """Return the threshold with which a detector that begins empty runs for ``schedule.ert`` observations on average.
 
+    Of few different rows, it is the one that comes closest to that.
+
     Args:
         statistics: What :meth:`Simulation.statistics` returned.
         schedule: The detector's.
     """
     running = np.maximum.accumulate(statistics, axis=1)
-    candidates = np.unique(running[:, -1])
-    low, high = 0, len(candidates) - 1
+    cuts = _cuts(np.unique(running[:, -1]))
+    low, high = 0, len(cuts) - 1
     while low < high:
         middle = (low + high) // 2
-        if run_time(running, float(candidates[middle]), schedule) < schedule.ert:
+        if run_time(running, cuts[middle], schedule) < schedule.ert:
             low = middle + 1
         else:
             high = middle
-    return max(float(candidates[low]), _ROUNDING)
+    longest = float(schedule.stride * statistics.size)  # as good as for ever
+
+    def error(cut: float) -> float:
+        return abs(math.log(min(run_time(running, cut, schedule), longest) / schedule.ert))
+
+    return min(cuts[max(low - 1, 0) : low + 1], key=error)
+
+
+def _cuts(values: Singles) -> list[float]:
+    """Return thresholds halfway between values that differ by more than rounding.
+
+    Few different rows make few different statistics. Calibrated at one of them, a detector would alarm at it or not as
+    rounding has it: it is simulated in single precision, and computed in double.
+    """
+    finite = values[np.isfinite(values)].astype(np.float64)
+    cuts: list[float] = []
+    begin = 0
+    while begin < len(finite):
+        same = _ROUNDING * (1 + abs(finite[begin]))
+        begin = int(np.searchsorted(finite, finite[begin] + same, side="right"))
+        last = finite[begin - 1]
+        cuts.append(float((last + finite[begin]) / 2 if begin < len(finite) else last + same))
+    return cuts or [_ROUNDING]
 
 
 def run_time(running: Singles, threshold: float, schedule: Schedule) -> float:

@@ -104,6 +104,15 @@ def test_the_number_of_streams_follows_the_run_time() -> None:
     assert streams(Schedule(2000, 200, 10), 400, 60) == 60
 
 
+def test_a_run_time_of_which_little_is_simulated_is_said_to_be_rough(caplog: pytest.LogCaptureFixture) -> None:
+    """With how rough it is: of 25 false alarms, by a fifth."""
+    assert streams(Schedule(200_000, 200, 10), 400) == 50_000
+    assert not caplog.messages
+    streams(Schedule(800_000, 200, 10), 400)
+    (said,) = caplog.messages
+    assert "run time of 800000 may be off by 20 %: in 50000 simulated streams there are 25 false alarms" in said
+
+
 @pytest.mark.parametrize(("ert", "asked"), [(2000, 49), (10**7, "auto")])
 def test_too_few_streams_to_see_a_false_alarm_are_refused(ert: int, asked: Any) -> None:
     """A threshold that no stream exceeds would be a guess."""

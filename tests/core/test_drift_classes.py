@@ -29,6 +29,18 @@ def without_zero(number: int, seed: int) -> Ids:
     return classes(number, seed, np.append(0, MIX[1:] / MIX[1:].sum()))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_of_two_classes_the_threshold_is_no_value_that_the_statistic_takes(seed: int) -> None:
+    """Else rounding would decide whether that value is a drift, and the run time would be as rounding has it."""
+    reference = classes(5000, seed, np.array([0.7, 0.3]))
+    binary = ClassDrift(reference, ert=1000, window=100, seed=seed)
+    expected = np.bincount(reference)
+    taken = [
+        stats.chi2_contingency([[100 - ones, ones], expected], correction=False).statistic for ones in range(1, 100)
+    ]
+    assert min(abs(statistic - binary.threshold) for statistic in taken) > 1e-3
+
+
 @pytest.fixture(scope="module")
 def detector() -> ClassDrift:
     """Return a detector, which tests reset."""

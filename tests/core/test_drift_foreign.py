@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import needs
@@ -90,6 +91,22 @@ def test_what_a_test_may_return(returned: Any, expected: Any) -> None:
     assert (result.test_statistic, result.p_value) == expected
 
 
+@pytest.mark.parametrize(
+    ("returned", "error", "said"),
+    [
+        (np.array([0.5, 0.001]), TypeError, "test must return one p-value"),
+        ((3.0, None), TypeError, "test must return one p-value, not None"),
+        (math.nan, ConfigurationError, "a p-value from 0 to 1, got nan"),
+        (3.0, ConfigurationError, "a p-value from 0 to 1, got 3.0"),
+    ],
+    ids=str,
+)
+def test_what_is_no_p_value_is_not_taken_for_no_drift(returned: Any, error: type[Exception], said: str) -> None:
+    """SciPy returns one for each column."""
+    with pytest.raises(error, match=said):
+        BatchTest(lambda _reference, _window: returned, [[1.0, 2.0]], window=2).update(None, np.zeros((2, 2)))
+
+
 def test_several_windows_in_one_batch_are_each_tested() -> None:
     """And what is left of it waits, until a reset."""
     seen: list[Any] = []
@@ -135,6 +152,14 @@ def test_alibis_detectors_are_asked_sample_by_sample() -> None:
     assert (result.drift_detected, result.test_statistic, result.threshold, result.observations) == (2, 7.0, 2.5, 7)
     assert online.resets == 2
     assert (detector.ert, detector.name) == (150, "online")
+
+
+def test_alibis_detectors_are_not_shown_what_is_not_finite() -> None:
+    """It would stay in their window."""
+    online = Online()
+    result = AlibiDrift(online).update(None, np.array([[1.0, 2.0], [math.nan, 2.0], [3.0, math.inf]]))
+    assert [sample.tolist() for sample in online.seen] == [[1.0, 2.0]]
+    assert (result.observations, result.skipped) == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ def test_a_reference_that_is_too_small_is_refused_or_warned_about(caplog: pytest
         detector(199)
     with pytest.raises(ConfigurationError, match="max_reference must be at least 8 windows of 25, 200 rows, got 199"):
         detector(1000, max_reference=199)
+    with pytest.raises(ConfigurationError, match=r"max_reference must be at least 8 windows .* got 207"):
+        detector(1000, max_reference=207, window=26, calibration="blocks")
     with caplog.at_level(logging.WARNING, "gangplank.drift"):
         detector(500)
         assert not caplog.messages

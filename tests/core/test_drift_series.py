@@ -48,6 +48,15 @@ def test_samples_are_there_before_the_first_batch(series: DriftSeries, memory: I
     assert shown(memory) == (None, None, None)
 
 
+@pytest.mark.parametrize("found", [None, Drift(1), DriftResult(observations=5)])
+def test_observations_are_counted_whatever_a_detector_says(
+    telemetry: Telemetry, memory: InMemoryExporter, found: Drift | DriftResult | None
+) -> None:
+    """One of somebody's own may say nothing until it detects. The alert allows it false alarms by what it looked at."""
+    DriftSeries(telemetry, "net", "own", expected_run_time=1000).tested(5, found)
+    assert memory.value("gangplank_predict_drift_observations_total", model="net", detector="own") == 5
+
+
 def test_what_was_found_is_shown(series: DriftSeries, memory: InMemoryExporter) -> None:
     """Detections add up; of p-value and statistic the last stands."""
     series.tested(4, Drift(drift_detected=True, p_value=0.01, test_statistic=12.0))

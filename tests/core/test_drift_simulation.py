@@ -29,6 +29,16 @@ def simulation(*, rows: int = 1000, is_cumulative: bool = False) -> Simulation:
     return Simulation(Tables(2, 3, is_cumulative), reference(rows), SCHEDULE, np.random.default_rng(1))
 
 
+def test_of_few_values_the_threshold_is_between_those_that_come_closest() -> None:
+    """Halfway, for what is one value in single precision is another in double."""
+    random = np.random.default_rng(0)
+    statistics = random.choice(3, p=[1 - 1 / 250, 1 / 250 - 1 / 1000, 1 / 1000], size=(4000, 140)).astype(np.float32)
+    assert threshold(statistics, Schedule(1300, 100, 5)) == pytest.approx(0.5)
+    assert threshold(statistics, Schedule(4000, 100, 5)) == pytest.approx(1.5)
+    assert threshold(np.zeros((100, 140), np.float32), SCHEDULE) == pytest.approx(0, abs=1e-4)
+    assert threshold(np.zeros((100, 140), np.float32), SCHEDULE) > 0
+
+
 @pytest.mark.parametrize("rows", [1000, 30_000])
 def test_windows_are_samples_of_what_the_reference_may_be_of(rows: int) -> None:
     """Counts vary as those of a multinomial do, and as another reference would; columns belong together.

@@ -7,6 +7,7 @@ import gc
 import threading
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from inference_suite import SAMPLES, Seen, at_once, dense, samples
@@ -194,6 +195,22 @@ def test_real_detectors_see_a_real_shift(telemetry: Telemetry, seen: Seen) -> No
     assert detectors(seen, "window_fill").keys() == {"mmd", "features"}
     assert detectors(seen, "expected_run_time") == {"mmd": 5_000, "features": 5_000}
     assert detectors(seen, "threshold") == {one.name: one.threshold for one in detectors_of}
+
+
+@pytest.mark.parametrize("kind", [MMDDrift, ClassDrift])
+def test_an_embedding_is_looked_at(telemetry: Telemetry, seen: Seen, kind: Any) -> None:
+    """What a layer makes of the inputs, which is a tensor of the backend's, one with a gradient on PyTorch."""
+    inputs = keras.Input((3,))
+    embedding = keras.layers.Dense(2, name="embedding")(inputs)
+    bare = keras.Model(inputs, keras.layers.Dense(1)(embedding))
+    embed = keras.Model(bare.input, bare.get_layer("embedding").output)
+    rows = np.random.default_rng(0).normal(size=(600, 3)).astype("float32")
+    reference = keras.ops.convert_to_numpy(embed(rows))
+    detector = kind(reference, ert=1000, window=25, n_streams=500, on=lambda x, _: embed(x), seed=0)
+    model = TelemetryModel(bare, telemetry, drift=detector)
+    model.predict_on_batch(rows[:50])
+    telemetry.flush()
+    assert list(detectors(seen, "observations_total").values()) == [50]
 
 
 @pytest.mark.parametrize(
