@@ -10,8 +10,6 @@ PYTEST := $(BIN)/python -m pytest --quiet --cov --cov-report=
 # wait, for gateways that do not answer.
 PARALLEL := -n 2 --dist loadfile
 WAITING := -n 4 --dist loadfile
-# In the order that they are named in: the files that take longest hold the fewest tests, and would come last.
-LONGEST_FIRST := --no-loadscope-reorder
 # Keras trains on the first three, and predicts on all of them.
 TRAINING := tensorflow jax torch
 BACKENDS := $(TRAINING) openvino numpy
@@ -39,7 +37,7 @@ $(BACKENDS:%=test-%): test-%:
 	COVERAGE_FILE=.coverage.$* KERAS_BACKEND=$* $(PYTEST) $(PARALLEL) $(if $(filter $*,$(TRAINING)),tests/with_keras) tests/inference
 
 test-servers:  ## Run the tests against real Prometheus servers, all backends.
-	COVERAGE_FILE=.coverage.servers $(PYTEST) $(PARALLEL) $(LONGEST_FIRST) tests/examples tests/servers
+	COVERAGE_FILE=.coverage.servers $(PYTEST) $(PARALLEL) tests/servers tests/examples
 
 coverage:
 	$(BIN)/coverage combine --quiet
