@@ -77,7 +77,6 @@ def _label(name: str, query: str) -> Any:  # noqa: ANN401 - builders are of many
         .datasource(_SOURCE)
         .multi(True)
         .include_all(True)
-        .all_value(".*")
         .current(models.VariableOption(text="All", value="$__all", selected=True))
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)

@@ -19,12 +19,15 @@ def _recorded(name: str) -> str:
     return f'{name}{{job=~"$job", model=~"$model"}}'
 
 
+_FAILED_RATIO = _recorded("gangplank_predict:calls_failed:ratio_rate1h")
+_LATE_RATIO = _recorded("gangplank_predict:calls_late:ratio_rate1h")
+
 _STATES = (
     Panel("Calls per second", "All methods.", (Query(_CALLS),), "reqps", Look.NUMBERS, 4),
     Panel(
         "Calls that fail",
-        "Share of calls that raise an exception.",
-        (Query(f"{_FAILED} / {_CALLS}"),),
+        "Share of calls that raise an exception. Red from 1 %, whatever the objective is.",
+        (Query(f"({_FAILED} or 0 * {_CALLS}) / {_CALLS}"),),
         "percentunit",
         Look.NUMBERS,
         4,
@@ -34,7 +37,7 @@ _STATES = (
         "Late calls",
         "Share of calls that take longer than the objective says, over an hour. It is recorded by the rules of "
         "`gangplank rules`.",
-        (Query(_recorded("gangplank_predict:calls_late:ratio_rate1h")),),
+        (Query(_LATE_RATIO),),
         "percentunit",
         Look.NUMBERS,
         4,
@@ -101,12 +104,12 @@ _CALLED = (
         "is gone in two days, and PredictErrors or PredictLatency is critical. It is recorded by the rules.",
         tuple(
             Query(
-                f"{_recorded(name)} / on () group_left () gangplank_predict:budget:ratio",
+                f"{name} / on () group_left () gangplank_predict:budget:ratio",
                 f"{{{{job}}}} {{{{model}}}} {what}",
             )
             for what, name in (
-                ("failed", "gangplank_predict:calls_failed:ratio_rate1h"),
-                ("late", "gangplank_predict:calls_late:ratio_rate1h"),
+                ("failed", f"({_FAILED_RATIO} or 0 * {_LATE_RATIO})"),  # of none that failed there is no series
+                ("late", _LATE_RATIO),
             )
         ),
         red_from=14.4,

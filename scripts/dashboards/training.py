@@ -184,10 +184,16 @@ _WEIGHTS = (
     _lines("layer_weights_combined", "Layers shown together", width=12),
 )
 _EVALUATION = (
-    Panel("How evaluations ended", about(_TEST, "outcome"), (state(_TEST),), look=Look.STATES, width=16),
+    Panel(
+        "How evaluations ended",
+        "How the last evaluation ended, or that one is on.",
+        (state(_TEST),),
+        look=Look.STATES,
+        width=16,
+    ),
     Panel(
         "Since the last success",
-        about(_TEST, "last_success_timestamp"),
+        "Since an evaluation last ended in success.",
         (Query(since(_TEST, "last_success_timestamp")),),
         "s",
         Look.NUMBERS,
@@ -195,7 +201,7 @@ _EVALUATION = (
     ),
     Panel(
         "Since the last end",
-        about(_TEST, "last_completion_timestamp"),
+        "Since an evaluation last ended, whatever the outcome.",
         (Query(since(_TEST, "last_completion_timestamp")),),
         "s",
         Look.NUMBERS,

@@ -47,7 +47,9 @@ class Weights {
     const theme = getComputedStyle(document.documentElement);
     pen.scale(ratio, ratio);
     pen.font = `11px ${getComputedStyle(document.body).fontFamily}`;
-    const [low, high] = extent(this.readings.flatMap((one) => [one.least, one.greatest]), false);
+    const known = this.readings.flatMap((one) => [one.least, one.greatest]).filter(Number.isFinite);
+    const [low, high] = extent(known.length ? known : [-1, 1], false);
+    this.range = [low, high];
     const names = marks(low, high, 4);
     this.left = 12 + 6.4 * Math.max(...names.map((value) => number(value).length));
     this.y = linear(low, high, HEIGHT - ROOM.bottom, ROOM.top);
@@ -71,7 +73,12 @@ class Weights {
   paint(pen, theme) {
     const heat = theme.getPropertyValue('--heat');
     this.readings.forEach((reading, index) => {
-      const buckets = this.buckets(reading);
+      // A weight may be infinite: of its bucket the part in view is drawn, if there is one.
+      const [least, greatest] = this.range;
+      const buckets = this.buckets(reading)
+        .map(({ count, low, high }) => ({ count, low: Math.max(low, least), high: Math.min(high, greatest) }))
+        .filter((bucket) => bucket.low <= bucket.high);
+      if (!buckets.length) return;
       // By density, since buckets differ in width.
       const density = (bucket) => bucket.count / Math.max(bucket.high - bucket.low, 1e-12);
       const densest = Math.max(...buckets.map(density));
