@@ -22,7 +22,7 @@ from traffic import WITHHELD, Traffic
 
 import gangplank
 
-ERT, WINDOW = 500, 200
+ERT, WINDOW = 2_000, 200
 BATCHES = (1, 2, 4, 8, 16, 32)
 REPORTS = 10
 
