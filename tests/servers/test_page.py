@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import browser
 import needs
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from realservers import get
 
-from gangplank import PrometheusExporter, Telemetry
+from gangplank import PrometheusExporter, Telemetry, summarize_weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -308,6 +310,26 @@ def test_a_run_is_followed(tab: Page, program: Program) -> None:
         program.tell("epoch")
     tab.locator('.state[data-state="done"]').wait_for()
     assert values(tab, "loss")["Epoch"] == ["1", "2", "3"]
+
+
+def test_an_infinite_weight_does_not_hide_the_others(chromium: Browser) -> None:
+    """The readings before it are wanted above all."""
+    with Telemetry() as telemetry, telemetry.training_run("net") as run, browser.page(chromium) as tab:
+        server = telemetry.attach(PrometheusExporter(port=0))
+        for weights in ([-1.0, 0.5, 1.0], [-1.0, 0.5, math.inf]):
+            run.weights(summarize_weights([np.array(weights)], (-0.5, 0.0, 0.5)))
+            run.epoch({"loss": 0.5})
+        tab.goto(server.url.removesuffix("metrics"))
+        canvas = chart(tab, "Distribution of the weights").locator("canvas")
+        canvas.wait_for()
+        columns = canvas.evaluate(
+            """(one) => {
+                const { data } = one.getContext('2d').getImageData(0, 0, one.width, one.height);
+                const drawn = (x) => Array.from({ length: one.height }, (_, y) => data[4 * (y * one.width + x) + 3]);
+                return [0.3, 0.8].map((share) => drawn(Math.round(share * one.width)).some(Boolean));
+            }"""
+        )
+        assert columns == [True, True]
 
 
 def test_a_process_that_is_gone(chromium: Browser) -> None:
