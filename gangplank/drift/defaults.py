@@ -9,7 +9,7 @@ import numpy as np
 from gangplank.drift.classes import ClassDrift
 from gangplank.drift.mmd import MMDDrift
 from gangplank.drift.profile import DriftProfile
-from gangplank.drift.rows import Rows
+from gangplank.drift.rows import Rows, finite
 from gangplank.drift.simulation import FEWEST_WINDOWS, WINDOWS_ADVISED
 from gangplank.drift.states import Calibrated
 from gangplank.errors import ConfigurationError
@@ -61,5 +61,5 @@ def _are_probabilities(profile: DriftProfile) -> bool:
     predictions = profile.predictions
     if predictions.ndim != 2 or not 1 < predictions.shape[1] <= _MOST_CLASSES:  # noqa: PLR2004 - rows and columns
         return False
-    finite = predictions[np.isfinite(predictions).all(axis=1)]
-    return bool((finite >= 0).all() and (np.abs(finite.sum(axis=1) - 1) < _SUM_TO_ONE).all())
+    rows, _ = finite(predictions)
+    return bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < _SUM_TO_ONE).all())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gangplank import checks
 from gangplank.drift.result import DriftResult
-from gangplank.drift.rows import Choice, Rows, Subject, on_host
+from gangplank.drift.rows import Choice, Rows, Subject, finite, on_host
 from gangplank.errors import ConfigurationError
 
 
@@ -175,9 +175,8 @@ class AlibiDrift:
 
     def update(self, x: Any, y: Any) -> DriftResult:  # noqa: ANN401
         """Look at a batch. A detection counts once: the detector then begins anew."""
-        given = np.asarray(on_host(self._choice.of(x, y)))
         # One NaN would be in the detector's window, and in all that it says, for as long as the window is.
-        samples = given[np.isfinite(given.reshape(len(given), -1)).all(axis=1)]
+        samples, skipped = finite(np.asarray(on_host(self._choice.of(x, y))))
         found: dict[str, Any] = {}
         detected = 0
         for sample in samples:
@@ -191,7 +190,7 @@ class AlibiDrift:
             test_statistic=_number(found.get("test_stat")),
             threshold=_number(found.get("threshold")),
             observations=len(samples),
-            skipped=len(given) - len(samples),
+            skipped=skipped,
         )
 
     def reset(self) -> None:

@@ -112,8 +112,8 @@ class Rows:
 
 
 def finite(rows: npt.NDArray[_Number]) -> tuple[npt.NDArray[_Number], int]:
-    """Return the rows that are finite, and how many others there are."""
-    is_finite = np.isfinite(rows).all(axis=1)
+    """Return the rows, of any shape, that are finite, and how many others there are."""
+    is_finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
     kept = rows if is_finite.all() else rows[is_finite]
     return kept, len(rows) - len(kept)
 

@@ -160,6 +160,7 @@ def test_alibis_detectors_are_not_shown_what_is_not_finite() -> None:
     result = AlibiDrift(online).update(None, np.array([[1.0, 2.0], [math.nan, 2.0], [3.0, math.inf]]))
     assert [sample.tolist() for sample in online.seen] == [[1.0, 2.0]]
     assert (result.observations, result.skipped) == (1, 2)
+    assert AlibiDrift(online).update(None, np.zeros((0, 2))).observations == 0
 
 
 @pytest.mark.parametrize(
