@@ -68,10 +68,8 @@ class DriftSeries:
             if value is not None:
                 self._gauge(suffix, value)
         skipped = 0
-        if isinstance(drift, DriftResult) and "detector" in self._labels:
-            skipped = self._looked(drift)
-        elif "detector" in self._labels:  # one of somebody's own, which may say nothing unless it detects
-            self._observations.add(samples)
+        if "detector" in self._labels:  # one of somebody's own may say nothing unless it detects
+            skipped = self._looked(drift if isinstance(drift, DriftResult) else DriftResult(observations=samples))
         self._results["tested"].add(max(samples - skipped, 0))
 
     def took(self, seconds: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gangplank.distribution import Distribution
 from gangplank.history.book import Book
@@ -13,7 +13,7 @@ from gangplank.history.inference import Inference, Reading
 from gangplank.history.lines import Subject, is_of_epochs, subject_of
 from gangplank.history.training import Training
 from gangplank.locks import Lock
-from gangplank.merging import Family, Run
+from gangplank.merging import Run
 from gangplank.metrics import Metric, Phase
 from gangplank.state import State
 
@@ -82,17 +82,16 @@ class History:
             readings += [one for one in state.undefined() if is_of_epochs(one[0])]
             self._notes.append((self.now(), readings, dict(state.runs)))
 
-    def sample(self, families: Iterable[Family], undefined: Iterable[Reading], runs: Runs) -> None:
+    def sample(self, readings: Sequence[Reading], undefined: Iterable[Reading], runs: Runs) -> None:
         """Take what there is now.
 
         Args:
-            families: All series.
+            readings: All series.
             undefined: Those whose value is not finite, as far as this process knows them.
             runs: The newest run of each model.
         """
         self._catch_up()
         at = self.now()
-        readings = [(family.metric, point.labels, point.value) for family in families for point in family.points]
         with self.lock:
             self.settle()
             self._take_trainings([*readings, *undefined], runs, at)

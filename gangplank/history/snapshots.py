@@ -9,7 +9,7 @@ from gangplank.distribution import Distribution
 MOST = 100
 """Distributions that are kept at the most, the newest aside."""
 
-_MOST_BUCKETS = 200
+MOST_BUCKETS = 200
 """A distribution of more buckets is not kept: nobody could tell them apart."""
 
 
@@ -39,7 +39,7 @@ class Snapshots:
             epochs: After how many epochs.
         """
         is_same = self._newest is not None and self._newest.distribution.timestamp == distribution.timestamp
-        if is_same or len(distribution.bounds) > _MOST_BUCKETS:
+        if is_same or len(distribution.bounds) > MOST_BUCKETS:
             return
         self._newest = Snapshot(distribution, at, epochs)
         if self._seen % self._stride == 0:

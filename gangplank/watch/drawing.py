@@ -40,9 +40,11 @@ def draw(chart: Chart | Heatmap, width: int, height: int, *, has_colors: bool = 
     legend.truncate(width, overflow="ellipsis")
     if width < _LEAST_WIDTH or height < _LEAST_HEIGHT:
         return legend
-    if isinstance(chart, Heatmap):
-        return Text("\n").join([legend, shade(chart, width, height - 1)])
-    return Text("\n").join([legend, Text.from_ansi(_plot(chart, marks, width, height - 1), no_wrap=True)])
+    if isinstance(chart, Chart):
+        drawn = Text.from_ansi(_plot(chart, marks, width, height - 1), no_wrap=True)
+    else:
+        drawn = shade(chart, width, height - 1)
+    return Text("\n").join([legend, drawn])
 
 
 def _legend_of_heatmap(heatmap: Heatmap) -> Text:

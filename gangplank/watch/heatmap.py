@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from gangplank.history.snapshots import MOST_BUCKETS
 from gangplank.watch.track import Track
-
-MOST_BUCKETS = 200
-"""Of more buckets nothing is drawn: nobody could tell them apart."""
 
 _MOST_COLUMNS = 250
 
@@ -62,18 +60,18 @@ def _buckets(
     in_order: Sequence[tuple[float, Track]], least: Track | None, greatest: Track | None, time: float
 ) -> Iterator[Bucket]:
     """Yield the buckets that held anything at a time, closed by the least and the greatest of all."""
-    known = [(bound, count) for bound, track in in_order if math.isfinite(count := _at(track, time))]
+    known = [(bound, count) for bound, track in in_order if math.isfinite(count := _at(track, time, math.nan))]
     if len(known) < 2 or not math.isinf(known[-1][0]) or known[-1][1] <= 0:  # noqa: PLR2004 - one more than the whole
         return
     finite = [bound for bound, _ in known if math.isfinite(bound)]
-    first, last = _at(least, time), _at(greatest, time)
-    first, last = first if math.isfinite(first) else finite[0], last if math.isfinite(last) else finite[-1]
+    first, last = _at(least, time, finite[0]), _at(greatest, time, finite[-1])
     for (low, before), (high, count) in pairwise([(-math.inf, 0.0), *known]):
         if count > before:
             begin = max(low, min(first, high))
             yield Bucket(begin, max(begin, min(high, last)), (count - before) / known[-1][1])
 
 
-def _at(track: Track | None, time: float) -> float:
+def _at(track: Track | None, time: float, otherwise: float) -> float:
+    """Return what a series was at a time, or something else if that is not known or not finite."""
     point = None if track is None else track.at(time)
-    return math.nan if point is None or point[0] > time else point[1]
+    return otherwise if point is None or point[0] > time or not math.isfinite(point[1]) else point[1]

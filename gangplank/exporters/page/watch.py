@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from gangplank.exporters import exposition
 from gangplank.forks import in_child
 from gangplank.history.inference import Reading
-from gangplank.history.recorder import History
+from gangplank.history.recorder import History, Runs
 from gangplank.history.report import report
 from gangplank.history.sampler import Sampler
 from gangplank.locks import Lock
@@ -47,9 +47,7 @@ class Watch:
 
     def sample(self) -> None:
         """Take what there is now."""
-        sources = exposition.shown(self._registry)
-        runs = _runs(sources)
-        self._history.sample(merge(sources), _undefined(sources, runs), runs)
+        self._history.sample(*self._read())
 
     def note(self, state: State) -> None:
         """Take what there is of a training run, at the end of an epoch, say."""
@@ -78,10 +76,15 @@ class Watch:
         self.is_parents = True
 
     def _readings(self) -> list[Reading]:
+        finite, undefined, _ = self._read()
+        return [*finite, *undefined]
+
+    def _read(self) -> tuple[list[Reading], list[Reading], Runs]:
+        """Return all series, those whose value is not finite, and the newest runs."""
         sources = exposition.shown(self._registry)
-        families = merge(sources)
-        finite = [(family.metric, point.labels, point.value) for family in families for point in family.points]
-        return [*finite, *_undefined(sources, _runs(sources))]
+        runs = _runs(sources)
+        finite = [(family.metric, point.labels, point.value) for family in merge(sources) for point in family.points]
+        return finite, _undefined(sources, runs), runs
 
 
 _watches: weakref.WeakKeyDictionary[CollectorRegistry, Watch] = weakref.WeakKeyDictionary()
